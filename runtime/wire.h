@@ -29,9 +29,9 @@ constexpr uint64_t kDeckAddress = 0x3000'0000'0000;
 
 // Environment that the coordinator gives to a replica; the preloaded library removes all of it, and
 // itself from LD_PRELOAD, before the server's main runs.
-constexpr char kEnvDeckFd[] = "EVENKEEL_DECK_FD";    // decimal fd of the deck
-constexpr char kEnvReplica[] = "EVENKEEL_REPLICA";   // decimal index
-constexpr char kEnvTarget[] = "EVENKEEL_TARGET";     // base name of the server, or absent: the first
+constexpr char kEnvDeckFd[] = "EVENKEEL_DECK_FD";   // decimal fd of the deck
+constexpr char kEnvReplica[] = "EVENKEEL_REPLICA";  // decimal index
+constexpr char kEnvTarget[] = "EVENKEEL_TARGET";    // base name of the server, or absent: the first
 
 constexpr uint32_t kMaxReplicas = 8;        // more: refused by the command line
 constexpr uint32_t kMaxThreads = 4096;      // more: clone() fails with EAGAIN, as at RLIMIT_NPROC
@@ -42,14 +42,16 @@ constexpr uint32_t kInputBytesPerChannel = 256 << 10;
 // What a connection may have written but not yet handed to the client's socket. Beyond it write()
 // is partial, then EAGAIN or blocking, and EPOLLOUT is off until the client reads.
 constexpr uint32_t kSendWindowBytes = 256 << 10;
+// What a connection may hold unread in the replica before it asks for kPauseInput.
+constexpr uint32_t kReceiveWindowBytes = 1 << 20;
 constexpr uint64_t kOutputBytes = uint64_t{1} << 30;  // sparse; full: the window of all is closed
-constexpr uint32_t kMaxLeaves = 65536;      // changed pages listed in a report; more: truncated flag
-constexpr uint32_t kMaxDumpPages = 64;      // pages shown whole in a report
-constexpr uint32_t kMaxObjects = 64;        // heap objects shown per dumped page
-constexpr uint32_t kMaxRegions = 1024;      // memory regions named for reports; more: not named
-constexpr uint32_t kMaxSyscalls = 512;      // x86-64 has fewer
-constexpr uint32_t kMaxUnhandledNames = 64; // unsupported uses that are not a whole syscall
-constexpr uint32_t kExternalBytes = 4096;   // payload of an external call, each way
+constexpr uint32_t kMaxLeaves = 65536;  // changed pages listed in a report; more: truncated flag
+constexpr uint32_t kMaxDumpPages = 64;  // pages shown whole in a report
+constexpr uint32_t kMaxObjects = 64;    // heap objects shown per dumped page
+constexpr uint32_t kMaxRegions = 1024;  // memory regions named for reports; more: not named
+constexpr uint32_t kMaxSyscalls = 512;  // x86-64 has fewer
+constexpr uint32_t kMaxUnhandledNames = 64;  // unsupported uses that are not a whole syscall
+constexpr uint32_t kExternalBytes = 4096;    // payload of an external call, each way
 
 enum class Order : uint32_t { kRecorded = 0, kIndependent = 1 };
 enum class Follower : uint32_t { kSerial = 0, kParallel = 1 };
@@ -64,7 +66,7 @@ struct Token {
 };
 
 struct SocketAddress {
-  uint32_t bytes;     // of data that are valid; 0: none
+  uint32_t bytes;  // of data that are valid; 0: none
   uint32_t reserved;
   uint8_t data[128];  // struct sockaddr_storage
 };
@@ -75,19 +77,19 @@ struct SocketAddress {
 using Channel = uint64_t;
 
 enum class InputKind : uint32_t {
-  kOpened = 1,    // accepted on `listener`; payload: OpenedPayload
-  kData = 2,      // payload: the bytes
-  kEof = 3,       // the peer shut down its sending side
-  kReset = 4,     // the connection is gone; `value` is the errno a read returns (ECONNRESET)
-  kBacklog = 5,   // `value` bytes of released output wait in the coordinator for a slow client;
-                  // sent when the number leaves zero, falls by half, or returns to zero
-  kConnected = 6, // an outbound connect() finished; `value` is 0 or its errno
-  kSignal = 7,    // `value` is the signal number; its own parallel group
+  kOpened = 1,     // accepted on `listener`; payload: OpenedPayload
+  kData = 2,       // payload: the bytes
+  kEof = 3,        // the peer shut down its sending side
+  kReset = 4,      // the connection is gone; `value` is the errno a read returns (ECONNRESET)
+  kBacklog = 5,    // `value` bytes of released output wait in the coordinator for a slow client;
+                   // sent when the number leaves zero, falls by half, or returns to zero
+  kConnected = 6,  // an outbound connect() finished; `value` is 0 or its errno
+  kSignal = 7,     // `value` is the signal number; its own parallel group
 };
 
 struct Input {
   InputKind kind;
-  uint32_t group;     // parallel group within the batch, from 0, ascending
+  uint32_t group;  // parallel group within the batch, from 0, ascending
   Channel channel;
   uint64_t offset;    // of the payload in the input area
   uint32_t bytes;     // of the payload
@@ -106,23 +108,24 @@ enum CommandFlag : uint32_t {
   kAdopt = 1 << 0,     // a leak: everybody takes the state of `primary` (rollback first, then copy)
   kCommit = 1 << 1,    // the state reached by the last execution is agreed: make it the image
   kRollback = 1 << 2,  // restore the image
-  kDescribe = 1 << 3,  // list the pages changed since the image in the report area (before rollback)
-  kDump = 1 << 4,      // copy the pages named in dump_pages, with their objects, to the report area
-  kExecute = 1 << 5,   // run the expired timers, then inputs [first_input, first_input+input_count)
-  kExit = 1 << 6,      // leave by _exit(exit_status) or exit_signal
+  kDescribe =
+      1 << 3,         // list the pages changed since the image in the report area (before rollback)
+  kDump = 1 << 4,     // copy the pages named in dump_pages, with their objects, to the report area
+  kExecute = 1 << 5,  // run the expired timers, then inputs [first_input, first_input+input_count)
+  kExit = 1 << 6,     // leave by _exit(exit_status) or exit_signal
 };
 
 struct Command {
   uint32_t flags;
-  uint32_t primary;        // replica whose order is recorded and whose outputs are released
-  uint64_t batch;          // number, from 1 (start-up is batch 0); the same for re-executions
-  uint64_t monotonic_ns;   // the batch's CLOCK_MONOTONIC; never goes back
-  uint64_t realtime_ns;    // the batch's CLOCK_REALTIME
-  uint64_t cpu_ns;         // what CPU clocks and getrusage report
-  uint64_t seed;           // of getrandom and /dev/urandom in this batch
+  uint32_t primary;       // replica whose order is recorded and whose outputs are released
+  uint64_t batch;         // number, from 1 (start-up is batch 0); the same for re-executions
+  uint64_t monotonic_ns;  // the batch's CLOCK_MONOTONIC; never goes back
+  uint64_t realtime_ns;   // the batch's CLOCK_REALTIME
+  uint64_t cpu_ns;        // what CPU clocks and getrusage report
+  uint64_t seed;          // of getrandom and /dev/urandom in this batch
   uint32_t first_input;
   uint32_t input_count;
-  uint32_t sequential;     // 1: one thread at a time in every replica, no order log
+  uint32_t sequential;       // 1: one thread at a time in every replica, no order log
   uint32_t forced_mismatch;  // test hook: number of times to report a token that is wrong
   int32_t exit_status;
   int32_t exit_signal;
@@ -143,39 +146,39 @@ enum class Status : uint32_t {
 
 struct Result {
   Status status;
-  uint32_t choked;          // 1: a connection filled its window: run another batch at once
-  Token token;              // chained: previous token, Merkle root, outputs, batch
+  uint32_t choked;  // 1: a connection filled its window: run another batch at once
+  Token token;      // chained: previous token, Merkle root, outputs, batch
   Token root;
   Token outputs;
   uint64_t next_deadline_ns;  // CLOCK_MONOTONIC of the earliest timer; UINT64_MAX: none
-  uint64_t output_bytes;    // used in the output area
-  uint32_t dirty_pages;     // hashed pages that differ from the image
+  uint64_t output_bytes;      // used in the output area
+  uint32_t dirty_pages;       // hashed pages that differ from the image
   int32_t exit_status;
   int32_t exit_signal;
   int32_t fault_signal;
   uint64_t fault_address;
-  uint64_t fault_code;      // instruction pointer
+  uint64_t fault_code;  // instruction pointer
   uint32_t fault_thread;
   uint32_t reserved;
 };
 
-enum Counter : uint32_t {      // cumulative; times in nanoseconds of CLOCK_MONOTONIC
-  kCountBatches = 0,           // commands with kExecute
-  kCountDirtyPages,            // pages found written, all kinds
-  kCountUnchangedPages,        // of those, equal to the image
-  kCountHotPages,              // pages left unprotected, summed over batches
+enum Counter : uint32_t {  // cumulative; times in nanoseconds of CLOCK_MONOTONIC
+  kCountBatches = 0,       // commands with kExecute
+  kCountDirtyPages,        // pages found written, all kinds
+  kCountUnchangedPages,    // of those, equal to the image
+  kCountHotPages,          // pages left unprotected, summed over batches
   kCountOrderedOps,
-  kCountSwitches,              // context switches between application threads
-  kCountDispatchedCalls,       // system calls that arrived by SIGSYS
+  kCountSwitches,         // context switches between application threads
+  kCountDispatchedCalls,  // system calls that arrived by SIGSYS
   kCountRollbacks,
   kCountLogOverflows,
-  kTimeExecute,                // groups running
-  kTimeLogWait,                // follower asleep because the primary has not got there
+  kTimeExecute,  // groups running
+  kTimeLogWait,  // follower asleep because the primary has not got there
   kTimeScan,
   kTimeHash,
   kTimeCommit,
   kTimeRollback,
-  kTimeIdle,                   // waiting for a command
+  kTimeIdle,  // waiting for a command
   kCounters = 32,
 };
 
@@ -185,11 +188,14 @@ enum class OutputKind : uint32_t {
   kData = 1,           // bytes to the client
   kShutdownWrite = 2,  // half-close
   kClose = 3,
-  kAbort = 4,          // close with reset (SO_LINGER 0, or unread data)
-  kStdio = 5,          // channel is the fd (1 or 2), payload the bytes
-  kSyslog = 6,         // one datagram to /dev/log
-  kOption = 7,         // setsockopt on the real socket; payload: level, name (int32 each), value
-  kUnlisten = 8,       // channel is the listener id
+  kAbort = 4,       // close with reset (SO_LINGER 0, or unread data)
+  kStdio = 5,       // channel is the fd (1 or 2), payload the bytes
+  kSyslog = 6,      // one datagram to /dev/log
+  kOption = 7,      // setsockopt on the real socket; payload: level, name (int32 each), value
+  kUnlisten = 8,    // channel is the listener id
+  kPauseInput = 9,  // the server does not read this channel (kReceiveWindowBytes unread): the
+                    // coordinator stops reading from the client until kResumeInput
+  kResumeInput = 10,
 };
 
 // In the output area, in the order of issue; each record's payload is padded to 8 bytes.
@@ -227,7 +233,7 @@ struct BindArguments {
     int32_t name;
     uint32_t bytes;
     uint8_t value[52];
-  } options[16];   // more: the first 16 are applied, the others only remembered
+  } options[16];  // more: the first 16 are applied, the others only remembered
 };
 
 struct ExternalCall {
@@ -251,8 +257,8 @@ struct ExternalCall {
 // operation saw in its object, and a tag of the kind of operation. Thread logs are chains of
 // segments; all are reset by the primary when it starts a command, which it tells by log_sequence.
 constexpr uint32_t kSegmentEntries = 1024;
-constexpr uint32_t kMaxSegments = 32768;       // 32 Mi entries a batch; more: overflow, the rest of
-                                               // the batch runs unordered and is repaired if it differs
+constexpr uint32_t kMaxSegments = 32768;  // 32 Mi entries a batch; more: overflow, the rest of
+                                          // the batch runs unordered and is repaired if it differs
 constexpr uint32_t kMaxThreadSegments = 4096;  // 4 Mi entries a thread and batch; more: overflow
 
 struct ThreadLog {
@@ -262,6 +268,8 @@ struct ThreadLog {
 };
 struct OrderLog {
   std::atomic<uint32_t> segments_used;
+  // 1: the log is full, or (set by the coordinator, which then bumps and wakes log_quiet) the
+  // primary died: followers run the rest of the batch unordered.
   std::atomic<uint32_t> overflow;
   uint32_t entry[kMaxSegments][kSegmentEntries];
   ThreadLog thread[kMaxThreads];
@@ -276,7 +284,7 @@ struct Leaf {
 
 struct HeapObject {
   uint64_t base;
-  uint64_t bytes;     // as requested
+  uint64_t bytes;  // as requested
   uint32_t lane;
   uint32_t freed;     // 1: no longer allocated
   uint64_t sequence;  // allocation number within the lane
@@ -305,7 +313,7 @@ struct Region {
   uint64_t file_offset;  // of begin in the file `name`; for symbols
   RegionKind kind;
   uint32_t reserved;
-  char name[232];        // path of the object, or "heap", "maps", "stacks"...; cut if longer
+  char name[232];  // path of the object, or "heap", "maps", "stacks"...; cut if longer
 };
 
 // ---------------------------------------------------------------- the deck
@@ -320,7 +328,7 @@ struct Replica {
   std::atomic<uint32_t> attached;  // 1 once the library runs in the server (after any wrapper)
   int32_t pid;                     // of the server process, valid when attached
   std::atomic<uint32_t> carrier_count;
-  int32_t carrier_tid[60];         // kernel threads, for the watchdog's signal
+  int32_t carrier_tid[60];  // kernel threads, for the watchdog's signal
   alignas(64) Result result;
   alignas(64) std::atomic<uint64_t> counters[kCounters];
   alignas(64) ExternalCall external;
@@ -339,16 +347,16 @@ struct Boot {  // written by the coordinator before any replica starts, constant
   Follower follower;
   Mode mode;
   Tracker tracker;
-  int32_t reported_pid;      // what getpid() returns: the coordinator's
+  int32_t reported_pid;  // what getpid() returns: the coordinator's
   int32_t reported_ppid;
-  uint64_t monotonic_ns;     // time during start-up
+  uint64_t monotonic_ns;  // time during start-up
   uint64_t realtime_ns;
   uint64_t seed;
   uint64_t hang_timeout_ns;
-  uint32_t daemonised;       // 1: fork() of the starting server returns 0 in the one process there is
-  uint32_t carriers;         // kernel threads of a parallel replica; 0: number of processors
-  int32_t image_fd;          // memfd of the shared committed image, inherited
-  uint32_t verify;           // 0: no comparison and no hashing (one replica)
+  uint32_t daemonised;  // 1: fork() of the starting server returns 0 in the one process there is
+  uint32_t carriers;    // kernel threads of a parallel replica; 0: number of processors
+  int32_t image_fd;     // memfd of the shared committed image, inherited
+  uint32_t verify;      // 0: no comparison and no hashing (one replica)
   uint32_t reserved[8];
 };
 
@@ -357,13 +365,15 @@ struct Deck {
 
   // All futexes. Sequences wrap around: compare for equality only.
   alignas(64) std::atomic<uint32_t> command_sequence;
-  alignas(64) std::atomic<uint32_t> doorbell;             // bumped by replicas: result or external
-  std::atomic<uint32_t> coordinator_sleeps;               // 1: ringing must wake
+  alignas(64) std::atomic<uint32_t> doorbell;  // bumped by replicas: result or external
+  std::atomic<uint32_t> coordinator_sleeps;    // 1: ringing must wake
   // The primary has committed, reset the order log and begun command `log_sequence`: followers
   // start after it, because they share its image and read its log.
   alignas(64) std::atomic<uint32_t> log_sequence;
   // Bumped whenever the primary becomes quiescent in a group: its log will not grow for a while.
+  // log_waiters counts followers that sleep on it: nobody sleeps, nobody needs a wake-up call.
   alignas(64) std::atomic<uint32_t> log_quiet;
+  std::atomic<uint32_t> log_waiters;
 
   alignas(64) Command command;
   uint64_t dump_pages[kMaxDumpPages];

@@ -1,0 +1,81 @@
+#pragma once
+// The order log. Every ordered operation carries a version word in its object; the primary logs,
+// per thread, the version that each operation saw, and a follower's thread waits until the object
+// has come to that version. (Idea: the version-vector form of deterministic replay, as in Eve's and
+// DoublePlay's recorded lock orders.)
+//
+// A follower whose operation does not match its log (other tag, version already passed, log
+// complete without it) has diverged: it stops early.
+//
+// Threads: any application thread; with parallel followers the version words are read without the
+//          lock, see turn_is_now().
+// Memory:  the log lies in the deck; cursors in runtime memory, reset by begin().
+#include <cstdint>
+
+#include "runtime/sched/thread.h"
+#include "runtime/wire.h"
+
+namespace evenkeel::sched {
+
+enum class OrderMode : uint32_t {
+  kFree,    // nothing is logged: independent order, sequential execution, one replica
+  kRecord,  // the primary
+  kReplay,  // a follower
+};
+
+// What an operation is; 8 bits of each log entry.
+enum class Tag : uint8_t {
+  kMutex = 1,
+  kCondition,
+  kRwlock,
+  kSemaphore,
+  kBarrier,
+  kSpin,
+  kOnce,
+  kFutex,
+  kObject,  // a virtual kernel object: socket, pipe, eventfd, epoll
+  kTable,   // fd, thread, address or timer tables
+  kHeap,    // a lane takes a segment
+  kUser,    // annotations
+};
+
+void init_order(wire::Deck& deck, uint32_t replica);
+// Pump only. `sequence` is the command's; kRecord resets the log for it.
+void begin_order(OrderMode mode, uint32_t sequence);
+[[nodiscard]] OrderMode order_mode();
+[[nodiscard]] uint64_t ordered_operations();
+
+// Takes the kernel lock when it is this operation's turn on `version`, and counts the operation.
+// Everything done before the unlock happens in the recorded order of that version word.
+void lock_ordered(uint32_t& version, Tag tag);
+
+class OrderedGuard {
+ public:
+  OrderedGuard(uint32_t& version, Tag tag) { lock_ordered(version, tag); }
+  ~OrderedGuard();
+  OrderedGuard(const OrderedGuard&) = delete;
+  OrderedGuard& operator=(const OrderedGuard&) = delete;
+};
+
+// For locks that are taken without the kernel lock. await_turn() returns when the calling thread's
+// next operation is due on `version` (at once unless replaying); after the acquisition passed()
+// counts and logs it. Between the two the thread may block in the lock itself.
+void await_turn(const uint32_t& version, Tag tag);
+void passed(uint32_t& version, Tag tag);
+
+// Operations with a recorded outcome (try-locks, futex waits, timed waits...). Replaying, returns
+// true and the outcome that the primary logged; otherwise false, and the caller decides and calls
+// log_outcome(). A recorded "failed" takes no turn; "succeeded" continues with await_turn().
+bool recorded_failure(Tag tag, bool& failed);
+void log_failure(Tag tag);
+
+// Pump only: threads that wait for their turn or for the log.
+[[nodiscard]] bool order_waiters();
+// Called by a carrier with nothing else to do, lock held (released while waiting): waits for the
+// primary and makes threads ready that can go on. Declares divergence if none ever can.
+void wait_for_order(bool others_running);
+void drop_order_waiters();
+// Primary: tells followers that its log will not grow for a while.
+void announce_quiet();
+
+}  // namespace evenkeel::sched

@@ -1,0 +1,74 @@
+#pragma once
+// Application threads as the scheduler knows them. A Thread lies in the kernel arena (tracked):
+// births, deaths, waiting and wake-ups are undone by a rollback like any other write.
+#include <cstdint>
+
+#include "runtime/sched/timers.h"
+#include "runtime/wire.h"
+
+namespace evenkeel::sched {
+
+enum class ThreadId : uint32_t {};  // slot; 0 is the main thread
+constexpr uint32_t index_of(ThreadId id) { return static_cast<uint32_t>(id); }
+
+enum class ThreadState : uint32_t {
+  kFree = 0,
+  kReady,    // in the run queue
+  kRunning,  // on a carrier
+  kWaiting,  // parked on wait_key, or for its deadline
+  kOrder,    // waits for its turn in the order log, or for the log to grow
+  kDead,     // exited; the slot is free for reuse
+};
+
+enum class Wake : uint32_t { kWoken = 0, kTimeout, kSignal };
+
+constexpr uint64_t kNoDeadline = UINT64_MAX;
+
+struct Thread {
+  ThreadId id;
+  ThreadState state;
+  void* sp;          // of the saved context while not running
+  uint64_t fs_base;  // thread pointer: its TLS block
+  uint64_t stack_begin, stack_end;
+
+  // While kWaiting. Waiters of a key are first in, first out.
+  uint64_t wait_key;
+  Thread* next;
+  Thread* previous;
+  Wake wake;
+  Timer timer;  // armed while waiting with a deadline
+
+  // While kOrder.
+  const uint32_t* turn_word;  // version word; null: waits for a log entry
+  uint32_t turn_version;
+
+  // What the virtual kernel keeps per thread.
+  uint64_t clear_tid;       // set_tid_address / CLONE_CHILD_CLEARTID
+  uint32_t external_index;  // number of external calls made in this batch
+  uint32_t external_batch;
+  uint64_t signal_mask;
+  uint64_t pending_signals;
+  uint64_t robust_list;
+};
+
+void init_threads();
+[[nodiscard]] Thread& thread(ThreadId id);
+// Lowest free slot, or null when all kMaxThreads are taken. Lock held.
+[[nodiscard]] Thread* allocate_thread();
+[[nodiscard]] uint32_t live_threads();
+// Slots ever used: ids are below this number.
+[[nodiscard]] uint32_t thread_slots();
+void retire_thread(Thread& thread);  // lock held
+
+// ---- waiting, lock held
+void enqueue_waiter(Thread& thread, uint64_t key, uint64_t deadline_ns);
+// Wakes up to `count` waiters of `key` in order of arrival; returns how many.
+uint32_t wake(uint64_t key, uint32_t count);
+// First waiter of the key, not woken; null if none. And whether there is a second.
+[[nodiscard]] Thread* first_waiter(uint64_t key);
+[[nodiscard]] Thread* next_waiter(const Thread& thread);
+void wake_thread(Thread& thread, Wake reason);
+// Moves up to `count` waiters (after the first `skip`) to the tail of another key: FUTEX_REQUEUE.
+uint32_t requeue(uint64_t from, uint64_t to, uint32_t count);
+
+}  // namespace evenkeel::sched
