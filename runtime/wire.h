@@ -73,8 +73,12 @@ struct SocketAddress {
 
 // ---------------------------------------------------------------- inputs
 
-// A channel is one connection, numbered by the coordinator from 1, never reused.
+// A channel is one connection, numbered by the coordinator: never 0, never reused, below
+// kVirtualSocketBase. The low kChannelSlotBits are small dense numbers that are reused, so they
+// serve as a table index; the bits above tell the users of one slot apart. An input may name a
+// channel that an earlier command of the same batch has closed: it is ignored.
 using Channel = uint64_t;
+constexpr uint32_t kChannelSlotBits = 20;  // 1,048,576 connections at once; more: not accepted yet
 
 enum class InputKind : uint32_t {
   kOpened = 1,     // accepted on `listener`; payload: OpenedPayload
@@ -82,7 +86,8 @@ enum class InputKind : uint32_t {
   kEof = 3,        // the peer shut down its sending side
   kReset = 4,      // the connection is gone; `value` is the errno a read returns (ECONNRESET)
   kBacklog = 5,    // `value` bytes of released output wait in the coordinator for a slow client;
-                   // sent when the number leaves zero, falls by half, or returns to zero
+                   // sent when the number leaves zero, grows with a batch's output, falls by
+                   // half, or returns to zero. Not sent: all that was released has been taken
   kConnected = 6,  // an outbound connect() finished; `value` is 0 or its errno
   kSignal = 7,     // `value` is the signal number; its own parallel group
 };
@@ -105,11 +110,14 @@ struct OpenedPayload {
 // ---------------------------------------------------------------- commands
 
 enum CommandFlag : uint32_t {
-  kAdopt = 1 << 0,     // a leak: everybody takes the state of `primary` (rollback first, then copy)
+  // A leak: everybody takes the state of `primary` (rollback first, then copy), which thereby is
+  // agreed and becomes the image: neither kCommit nor kRollback follows. A command of its own.
+  kAdopt = 1 << 0,
   kCommit = 1 << 1,    // the state reached by the last execution is agreed: make it the image
   kRollback = 1 << 2,  // restore the image
-  kDescribe =
-      1 << 3,         // list the pages changed since the image in the report area (before rollback)
+  // List the pages changed since the image in the report area. kDescribe and kDump come in commands
+  // of their own, before the kRollback that drops what they describe.
+  kDescribe = 1 << 3,
   kDump = 1 << 4,     // copy the pages named in dump_pages, with their objects, to the report area
   kExecute = 1 << 5,  // run the expired timers, then inputs [first_input, first_input+input_count)
   kExit = 1 << 6,     // leave by _exit(exit_status) or exit_signal
@@ -146,8 +154,10 @@ enum class Status : uint32_t {
 
 struct Result {
   Status status;
-  uint32_t choked;  // 1: a connection filled its window: run another batch at once
-  Token token;      // chained: previous token, Merkle root, outputs, batch
+  // 1: a connection filled its window by this execution's own output: run another batch at once.
+  // Not for a window that is closed only because of kBacklog: its falling brings the next batch.
+  uint32_t choked;
+  Token token;  // chained: previous token, Merkle root, outputs, batch
   Token root;
   Token outputs;
   uint64_t next_deadline_ns;  // CLOCK_MONOTONIC of the earliest timer; UINT64_MAX: none
@@ -374,6 +384,15 @@ struct Deck {
   // log_waiters counts followers that sleep on it: nobody sleeps, nobody needs a wake-up call.
   alignas(64) std::atomic<uint32_t> log_quiet;
   std::atomic<uint32_t> log_waiters;
+  // Bit i: replica i is alive as far as the coordinator knows. A replica that has published its
+  // result needs to wake the coordinator (it always bumps the doorbell) only if now every replica
+  // of the mask is done; both sides sequentially consistent, so that the last one sees it.
+  alignas(64) std::atomic<uint32_t> live_mask;
+  // command_sequence of the command during which the primary died; 0 before the first time. Stored
+  // (release) after command.primary was set to the successor, and before log.overflow is set and
+  // log_sequence and log_quiet are woken. Who waits for the primary to begin the command waits no
+  // longer, and the successor completes the half-made commit.
+  std::atomic<uint32_t> primary_lost;
 
   alignas(64) Command command;
   uint64_t dump_pages[kMaxDumpPages];
