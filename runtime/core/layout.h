@@ -6,6 +6,14 @@
 //   tracked  rolled back, but private to a replica                stacks, kernel, heap metadata
 //   runtime  neither: survives a rollback                         deck, images, the library's own
 //
+// Unit tests run the same arenas under sanitizers, which own fixed ranges too (read from
+// /proc/self/maps, g++ 12). AddressSanitizer: shadow 0x7fff'7000..0x1000'7fff'8000, allocator
+// 0x6000'0000'0000..0x6400'0000'0000; no arena touches either. ThreadSanitizer claims everything
+// but the places where programs normally are; the heap and its metadata lie in mere guard gaps
+// whose shadow exists, so a test may map over those two.
+// Without ADDR_NO_RANDOMIZE (unit tests) a PIE and its brk end below 0x5680'0000'0000; the legacy
+// bottom-up mmap (ulimit -s unlimited) starts at 0x2aaa'aaaa'b000, which lies in no arena.
+//
 // The executable sits at 0x5555'5555'4000 (PIE) or 0x40'0000, libraries below 0x7fff'ffff'f000.
 #include <cstddef>
 #include <cstdint>
@@ -25,7 +33,6 @@ struct Range {
   }
 };
 
-constexpr Range kHeapArena{0x1000'0000'0000, 4 * kTiB};      // hashed: malloc
 constexpr Range kMapArena{0x2000'0000'0000, 1 * kTiB};       // hashed: anonymous mmap, libraries
 constexpr Range kStackArena{0x2400'0000'0000, 1 * kTiB};     // tracked: main stack, MAP_STACK
 constexpr Range kKernelArena{0x2800'0000'0000, 16 * kGiB};   // tracked: the virtual kernel's state
@@ -33,6 +40,7 @@ constexpr Range kHeapMetaArena{0x2900'0000'0000, 1 * kTiB};  // tracked: allocat
 constexpr Range kDeckArena{0x3000'0000'0000, 1 * kTiB};      // runtime: the deck
 constexpr Range kTreeArena{0x3400'0000'0000, 1 * kTiB};      // runtime: Merkle tree nodes
 constexpr Range kImageArena{0x4000'0000'0000, 16 * kTiB};    // runtime: committed images
+constexpr Range kHeapArena{0x5800'0000'0000, 4 * kTiB};      // hashed: malloc
 
 constexpr uint64_t page_floor(uint64_t address) { return address & ~(kPageBytes - 1); }
 constexpr uint64_t page_ceil(uint64_t address) { return page_floor(address + kPageBytes - 1); }
