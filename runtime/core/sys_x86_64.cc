@@ -66,7 +66,7 @@ Result futex_wake(std::atomic<uint32_t>& word, int count) {
 
 uint64_t monotonic_ns() {
   timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now).ignore();  // cannot fail for this clock
+  sys::clock_gettime(CLOCK_MONOTONIC, &now).ignore();  // cannot fail for this clock
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
 }
 
