@@ -29,6 +29,8 @@ template <typename T>
 long close_fd(int fd);
 long duplicate(int fd, int lowest, bool close_on_exec);          // dup, F_DUPFD
 long duplicate_to(int fd, int target, bool close_on_exec);       // dup2, dup3
+// The open descriptor refers to another object from now on; takes over one reference.
+void replace(int fd, Object& object);
 [[nodiscard]] bool close_on_exec(int fd);
 void set_close_on_exec(int fd, bool on);
 // At init: fd is open with this object, in no order.

@@ -2,6 +2,8 @@
 // The server as a process: its end, its identity.
 #include <cstdint>
 
+#include "runtime/kernel/kernel.h"
+
 namespace evenkeel::kernel {
 
 // Ends the server: the calling thread never returns; no other thread runs on. Lock not held.
@@ -10,5 +12,16 @@ namespace evenkeel::kernel {
 void mark_ended(int status, int signal);
 void mark_daemonise();
 [[nodiscard]] bool ended();
+
+struct ProcessOutcome {
+  bool ended;
+  bool daemonise;
+  int status;
+  int signal;  // that ended it; 0: it exited with `status`
+};
+[[nodiscard]] ProcessOutcome process_outcome();
+void reset_process_outcome();  // a command begins
+// clone() and fork() that would make a process.
+long fork_like(const Call& call);
 
 }  // namespace evenkeel::kernel

@@ -1,0 +1,169 @@
+#include "runtime/kernel/poll.h"
+
+#include <poll.h>
+#include <sys/select.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "runtime/core/arena.h"
+#include "runtime/kernel/dispatch.h"
+#include "runtime/kernel/fd_table.h"
+#include "runtime/kernel/state.h"
+#include "runtime/kernel/wait.h"
+#include "runtime/sched/carrier.h"
+#include "runtime/sched/lock.h"
+#include "runtime/sched/order.h"
+
+namespace evenkeel::kernel {
+namespace {
+
+uint64_t poll_key() { return reinterpret_cast<uint64_t>(&state().pollers); }
+
+// Looks once; lock held. Returns how many descriptors have events.
+long look(pollfd* fds, uint64_t count) {
+  long ready = 0;
+  for (uint64_t i = 0; i < count; ++i) {
+    fds[i].revents = 0;
+    if (fds[i].fd < 0) continue;
+    Object* object = object_of(fds[i].fd);
+    if (object == nullptr) {
+      fds[i].revents = POLLNVAL;
+    } else {
+      share_order(*object);
+      const uint32_t events =
+          object->ops->readiness != nullptr ? object->ops->readiness(*object) : POLLIN | POLLOUT;
+      const uint32_t asked = static_cast<uint16_t>(fds[i].events) | POLLERR | POLLHUP;
+      fds[i].revents = static_cast<short>(events & asked);
+    }
+    if (fds[i].revents != 0) ++ready;
+  }
+  return ready;
+}
+
+long poll_until(pollfd* fds, uint64_t count, uint64_t deadline_ns) {
+  bool expired = deadline_ns == 0;
+  for (;;) {
+    sched::lock_ordered(state().shared_version, sched::Tag::kObject);
+    const long ready = look(fds, count);
+    if (ready != 0 || expired) {
+      sched::unlock();
+      return ready;
+    }
+    ++state().pollers;
+    const Waited waited = wait_on(poll_key(), deadline_ns, false);
+    if (waited == Waited::kInterrupted) return -EINTR;
+    expired = waited == Waited::kTimeout;
+  }
+}
+
+uint64_t deadline_of(const timespec* timeout) {
+  if (timeout == nullptr) return sched::kNoDeadline;
+  const uint64_t ns = static_cast<uint64_t>(timeout->tv_sec) * 1'000'000'000 +
+                      static_cast<uint64_t>(timeout->tv_nsec);
+  return ns == 0 ? 0 : deadline_after(ns);
+}
+
+// select() in terms of poll(): FD_SETSIZE descriptors at most.
+constexpr int kMaxSelect = FD_SETSIZE;
+
+struct SelectSets {
+  fd_set* read;
+  fd_set* write;
+  fd_set* except;
+};
+
+bool is_set(const fd_set* set, int fd) { return set != nullptr && FD_ISSET(fd, set); }
+
+short events_of(const SelectSets& sets, int fd) {
+  int events = 0;
+  if (is_set(sets.read, fd)) events |= POLLIN;
+  if (is_set(sets.write, fd)) events |= POLLOUT;
+  if (is_set(sets.except, fd)) events |= POLLPRI;
+  return static_cast<short>(events);
+}
+
+long report(fd_set* set, int fd, bool ready) {
+  if (!is_set(set, fd)) return 0;
+  if (ready) return 1;
+  FD_CLR(fd, set);
+  return 0;
+}
+
+long select_until(int count, const SelectSets& sets, uint64_t deadline_ns) {
+  if (count < 0) return -EINVAL;
+  const int limit = count < kMaxSelect ? count : kMaxSelect;
+  // 8 bytes x 1024 = 8 KiB: on the arena rather than on the application's stack.
+  sched::lock();
+  auto* fds = static_cast<pollfd*>(arena::allocate(kMaxSelect * sizeof(pollfd)));
+  sched::unlock();
+  uint64_t used = 0;
+  for (int fd = 0; fd < limit; ++fd) {
+    const short events = events_of(sets, fd);
+    if (events != 0) fds[used++] = {fd, events, 0};
+  }
+  long result = poll_until(fds, used, deadline_ns);
+  if (result >= 0) {
+    result = 0;
+    for (uint64_t i = 0; i < used; ++i) {
+      if ((fds[i].revents & POLLNVAL) != 0) {
+        result = -EBADF;
+        break;
+      }
+      const int events = fds[i].revents;
+      result += report(sets.read, fds[i].fd, (events & (POLLIN | POLLHUP | POLLERR)) != 0);
+      result += report(sets.write, fds[i].fd, (events & (POLLOUT | POLLERR)) != 0);
+      result += report(sets.except, fds[i].fd, (events & POLLPRI) != 0);
+    }
+  }
+  sched::lock();
+  arena::release(fds, kMaxSelect * sizeof(pollfd));
+  sched::unlock();
+  return result;
+}
+
+SelectSets sets_of(const Call& call) {
+  return {call.pointer<fd_set>(1), call.pointer<fd_set>(2), call.pointer<fd_set>(3)};
+}
+
+}  // namespace
+
+void wake_pollers() {
+  if (state().pollers == 0) return;
+  state().pollers = 0;
+  sched::wake(poll_key(), wire::kMaxThreads);
+}
+
+long sys_poll(const Call& call) {
+  const int timeout_ms = call.integer(2);
+  const uint64_t deadline_ns = timeout_ms < 0 ? sched::kNoDeadline
+                               : timeout_ms == 0
+                                   ? 0
+                                   : deadline_after(static_cast<uint64_t>(timeout_ms) * 1'000'000);
+  return poll_until(call.pointer<pollfd>(0), call.args[1], deadline_ns);
+}
+
+long sys_ppoll(const Call& call) {
+  if (call.args[3] != 0) count_unhandled("ppoll signal mask");
+  return poll_until(call.pointer<pollfd>(0), call.args[1],
+                    deadline_of(call.pointer<const timespec>(2)));
+}
+
+long sys_select(const Call& call) {
+  const auto* timeout = call.pointer<const timeval>(4);
+  if (timeout == nullptr) return select_until(call.integer(0), sets_of(call), sched::kNoDeadline);
+  const timespec precise{timeout->tv_sec, timeout->tv_usec * 1000};
+  return select_until(call.integer(0), sets_of(call), deadline_of(&precise));
+}
+
+long sys_pselect6(const Call& call) {
+  struct MaskArgument {
+    const void* mask;
+    uint64_t bytes;
+  };
+  const auto* mask = call.pointer<const MaskArgument>(5);
+  if (mask != nullptr && mask->mask != nullptr) count_unhandled("pselect signal mask");
+  return select_until(call.integer(0), sets_of(call), deadline_of(call.pointer<const timespec>(4)));
+}
+
+}  // namespace evenkeel::kernel

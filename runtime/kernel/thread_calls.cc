@@ -1,0 +1,118 @@
+// Threads of the server: clone() makes a context, exit() ends one.
+#include "runtime/kernel/thread_calls.h"
+
+#include <linux/sched.h>
+#include <ucontext.h>
+
+#include <cerrno>
+
+#include "runtime/core/check.h"
+#include "runtime/kernel/dispatch.h"
+#include "runtime/kernel/futex.h"
+#include "runtime/kernel/process.h"
+#include "runtime/kernel/state.h"
+#include "runtime/sched/carrier.h"
+#include "runtime/sched/context.h"
+#include "runtime/sched/lock.h"
+#include "runtime/sched/order.h"
+
+namespace evenkeel::kernel {
+namespace {
+
+using sched::Thread;
+
+uint64_t gpr(const ucontext_t& context, int index) {
+  return static_cast<uint64_t>(context.uc_mcontext.gregs[index]);
+}
+
+sched::ChildRegisters registers_of(const ucontext_t& c) {
+  return {gpr(c, REG_RBX), gpr(c, REG_RBP), gpr(c, REG_R12), gpr(c, REG_R13), gpr(c, REG_R14),
+          gpr(c, REG_R15), gpr(c, REG_RDI), gpr(c, REG_RSI), gpr(c, REG_RDX), gpr(c, REG_R8),
+          gpr(c, REG_R9),  gpr(c, REG_R10), gpr(c, REG_RIP)};
+}
+
+void store(uint64_t address, uint32_t value) {
+  __atomic_store_n(reinterpret_cast<uint32_t*>(address), value, __ATOMIC_SEQ_CST);
+}
+
+// The arguments of clone(2) on x86-64.
+struct CloneArguments {
+  uint64_t flags, stack, parent_tid, child_tid, tls;
+};
+
+long create_thread(const CloneArguments& clone, const ucontext_t& context) {
+  sched::OrderedGuard guard(state().thread_version, sched::Tag::kTable);
+  Thread* thread = sched::allocate_thread();
+  if (thread == nullptr) return -EAGAIN;
+  const Thread& parent = sched::self();
+  thread->fs_base = (clone.flags & CLONE_SETTLS) != 0 ? clone.tls : parent.fs_base;
+  thread->signal_mask = parent.signal_mask;
+  thread->sp = sched::make_child_context(clone.stack, registers_of(context));
+  const uint32_t tid = tid_of(*thread);
+  if ((clone.flags & CLONE_PARENT_SETTID) != 0) store(clone.parent_tid, tid);
+  if ((clone.flags & CLONE_CHILD_SETTID) != 0) store(clone.child_tid, tid);
+  if ((clone.flags & CLONE_CHILD_CLEARTID) != 0) thread->clear_tid = clone.child_tid;
+  sched::make_ready(*thread);
+  return tid;
+}
+
+}  // namespace
+
+uint32_t tid_of(const Thread& thread) {
+  return static_cast<uint32_t>(deck().boot.reported_pid) + sched::index_of(thread.id);
+}
+
+Thread* thread_of_tid(uint32_t tid) {
+  const uint32_t index = tid - static_cast<uint32_t>(deck().boot.reported_pid);
+  if (index >= sched::thread_slots()) return nullptr;
+  Thread& thread = sched::thread(sched::ThreadId{index});
+  const bool alive =
+      thread.state != sched::ThreadState::kFree && thread.state != sched::ThreadState::kDead;
+  return alive ? &thread : nullptr;
+}
+
+long sys_clone(const Call& call) {
+  constexpr uint64_t kThread = CLONE_VM | CLONE_THREAD | CLONE_SIGHAND;
+  if ((call.args[0] & kThread) != kThread) return fork_like(call);
+  // Only the dispatched form knows where the child is to continue; libc has no other.
+  EVENKEEL_CHECK(call.context != nullptr);
+  return create_thread({call.args[0], call.args[1], call.args[2], call.args[3], call.args[4]},
+                       *static_cast<const ucontext_t*>(call.context));
+}
+
+// libc falls back to clone(), which says the same in fewer words.
+long sys_clone3(const Call&) { return -ENOSYS; }
+
+long sys_exit(const Call& call) {
+  Thread& thread = sched::self();
+  const uint64_t clear_tid = thread.clear_tid;
+  if (sched::live_threads() == 1) end_process(call.integer(0), 0);
+  // The join of a thread waits for its tid to become zero. From then on its stack may be reused, so
+  // the store, the wake-up and the last use of the stack are one section.
+  lock_futex(clear_tid);
+  if (clear_tid != 0) {
+    store(clear_tid, 0);
+    sched::wake(clear_tid, 1);
+  }
+  sched::retire_thread(thread);
+  sched::suspend_locked();
+  __builtin_unreachable();
+}
+
+long sys_gettid(const Call&) { return tid_of(sched::self()); }
+
+long sys_set_tid_address(const Call& call) {
+  sched::self().clear_tid = call.args[0];
+  return tid_of(sched::self());
+}
+
+long sys_set_robust_list(const Call& call) {
+  sched::self().robust_list = call.args[0];
+  return 0;
+}
+
+// rseq keeps a kernel thread's processor number in application memory: threads are not kernel
+// threads here, and libc does without it.
+long sys_rseq(const Call&) { return -ENOSYS; }
+
+}  // namespace evenkeel::kernel

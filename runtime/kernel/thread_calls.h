@@ -1,0 +1,12 @@
+#pragma once
+#include "runtime/kernel/kernel.h"
+#include "runtime/sched/thread.h"
+
+namespace evenkeel::kernel {
+
+// What gettid() returns: the reported pid for the main thread, pid + slot for the others.
+[[nodiscard]] uint32_t tid_of(const sched::Thread& thread);
+// Null if no live thread has it. Lock held.
+[[nodiscard]] sched::Thread* thread_of_tid(uint32_t tid);
+
+}  // namespace evenkeel::kernel

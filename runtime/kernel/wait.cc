@@ -1,0 +1,30 @@
+#include "runtime/kernel/wait.h"
+
+#include "runtime/kernel/signals.h"
+#include "runtime/sched/carrier.h"
+#include "runtime/sched/clock.h"
+
+namespace evenkeel::kernel {
+
+Waited wait_on(uint64_t key, uint64_t deadline_ns, bool restartable) {
+  sched::enqueue_waiter(sched::self(), key, deadline_ns);
+  sched::suspend_locked();
+  switch (sched::self().wake) {
+    case sched::Wake::kWoken:
+      return Waited::kAgain;
+    case sched::Wake::kTimeout:
+      return Waited::kTimeout;
+    case sched::Wake::kSignal:
+      break;
+  }
+  bool restart = false;
+  const bool ran = run_pending_handlers(restart);
+  return !ran || (restart && restartable) ? Waited::kAgain : Waited::kInterrupted;
+}
+
+uint64_t deadline_after(uint64_t timeout_ns) {
+  const uint64_t now = sched::batch_time().monotonic_ns;
+  return timeout_ns > sched::kNoDeadline - now ? sched::kNoDeadline : now + timeout_ns;
+}
+
+}  // namespace evenkeel::kernel
