@@ -41,11 +41,14 @@ Contended::Contended(const Options& options)
 
 uint64_t Contended::count(Phase phase, uint32_t connection) const {
   if (phase == Phase::kMain) return share_of_requests(connection);
-  return phase == Phase::kSweep && connection == 0 ? names_.size() : 0;
+  return connection == 0 ? names_.size() : 0;
 }
 
 // Out of 100: 30 set, 40 get, 10 delete, 10 append, 9 add, 1 flush_all.
 Pending Contended::issue(Phase phase, uint32_t connection, uint64_t index, std::string& out) {
+  if (phase == Phase::kPreload) {  // what an earlier run left is not ours
+    return issue_line(Op::kDelete, "delete", static_cast<uint32_t>(index), out);
+  }
   if (phase == Phase::kSweep) {
     return issue_line(Op::kGet, "get", static_cast<uint32_t>(index), out);
   }

@@ -18,7 +18,7 @@ struct Options {
   uint16_t port = 11311;
   unsigned threads = 4;
   unsigned buckets = 64;
-  unsigned work = 20000;  // iterations of an empty loop where a real server would compute
+  unsigned work = 50000;  // iterations of an empty loop where a real server would compute
   Bug bug = Bug::kNone;
 };
 

@@ -17,14 +17,15 @@ struct Case {
 
 void PrintTo(const Case& test, std::ostream* out) { *out << test.name; }
 
-const Words kSharedLoad{"--shared", "--incr-fraction", "0.4", "--write-fraction", "0.3"};
+const Words kSharedLoad{"--shared", "--counters",       "1",  "--keys", "1", "--incr-fraction",
+                        "0.4",      "--write-fraction", "0.3"};
 const Words kChainLoad{
     "--delete-fraction", "0.3", "--write-fraction", "0.3", "--keys", "10", "--sweep"};
 const Case kCases[] = {{"LostUpdate", "lost-update", kSharedLoad},
                        {"TornValue", "torn-value", kSharedLoad},
                        {"UnlockedChain", "unlocked-chain", kChainLoad}};
 
-Words store(const char* bug) { return kvstore_command({"--bug", bug, "--work", "20000"}); }
+Words store(const char* bug) { return kvstore_command({"--bug", bug, "--buckets", "16"}); }
 
 Words with_requests(Words arguments, uint64_t requests) {
   arguments.insert(arguments.end(), {"--requests", std::to_string(requests)});
@@ -33,14 +34,21 @@ Words with_requests(Words arguments, uint64_t requests) {
 
 uint64_t wrong_answers(const LoadResult& load) { return load.json.at("wrong").get<uint64_t>(); }
 
+// A race shows when the machine lets it: on one that is busy with other things, not in every run.
+uint64_t wrong_natively(const char* bug, const Words& load_arguments) {
+  for (int run = 0; run < kMaxRuns; ++run) {
+    Server server = Server::native(store(bug));
+    const LoadResult load = run_load(server.port(), with_requests(load_arguments, 60000));
+    EXPECT_EQ(server.stop(), (Ending{.status = 0}));
+    if (wrong_answers(load) != 0) return wrong_answers(load);
+  }
+  return 0;
+}
+
 class KvstoreBugs : public testing::TestWithParam<Case> {};
 
 TEST_P(KvstoreBugs, ShowNatively) {
-  Server server = Server::native(store(GetParam().bug));
-  const LoadResult load = run_load(server.port(), with_requests(GetParam().load, 60000));
-  EXPECT_EQ(load.status, 1) << load.json;
-  EXPECT_GT(wrong_answers(load), 0u);
-  EXPECT_EQ(server.stop(), (Ending{.status = 0}));
+  EXPECT_GT(wrong_natively(GetParam().bug, GetParam().load), 0u);
 }
 
 TEST_P(KvstoreBugs, NeverReachAClient) {
@@ -65,11 +73,7 @@ INSTANTIATE_TEST_SUITE_P(Bugs, KvstoreBugs, testing::ValuesIn(kCases),
 
 // The visible half of what a mode that compares states only cannot see: both of its locks are
 // taken, in the recorded order, by every replica.
-TEST(KvstoreSplitLock, ShowsNatively) {
-  Server server = Server::native(store("split-lock"));
-  const LoadResult load = run_load(server.port(), with_requests(kSharedLoad, 60000));
-  EXPECT_GT(wrong_answers(load), 0u);
-}
+TEST(KvstoreSplitLock, ShowsNatively) { EXPECT_GT(wrong_natively("split-lock", kSharedLoad), 0u); }
 
 TEST(KvstoreWithoutBug, IsRightNatively) {
   Server server = Server::native(store("none"));
