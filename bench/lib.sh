@@ -90,25 +90,27 @@ load() {
 # field NAME: that field of the load client's JSON on stdin.
 field() { sed -n "s/.*\"$1\": *\([^,}]*\).*/\1/p"; }
 
-# Numbers of a JSON document on stdin as lines "path value".
+# Numbers of a JSON document on stdin as lines "path value"; elements of arrays count from 0.
 flatten_json() {
   awk '
     function path(   i, text) {
-      for (i = 1; i <= depth; ++i) text = text (i > 1 ? "." : "") (i in name ? name[i] : "")
+      for (i = 1; i <= depth; ++i) text = text (i > 1 ? "." : "") name[i]
       return text
     }
     { document = document $0 }
     END {
       while (length(document) > 0) {
-        if (match(document, /^[ \t,:]+/)) { token = "" }
+        if (match(document, /^[ \t:]+/)) {}
+        else if (match(document, /^,/)) { if (is_array[depth]) ++name[depth] }
         else if (match(document, /^"([^"\\]|\\.)*"/)) {
-          token = substr(document, 2, RLENGTH - 2)
-          rest = substr(document, RLENGTH + 1)
-          if (rest ~ /^[ \t]*:/) name[depth] = token
+          if (substr(document, RLENGTH + 1) ~ /^[ \t]*:/) name[depth] = substr(document, 2, RLENGTH - 2)
         }
         else if (match(document, /^[-+0-9.eE]+/)) { print path(), substr(document, 1, RLENGTH) }
-        else if (match(document, /^[{\[]/)) { ++depth; name[depth] = ""  }
-        else if (match(document, /^[}\]]/)) { delete name[depth]; --depth }
+        else if (match(document, /^[{\[]/)) {
+          is_array[++depth] = substr(document, 1, 1) == "["
+          name[depth] = is_array[depth] ? 0 : ""
+        }
+        else if (match(document, /^[}\]]/)) { --depth }
         else if (!match(document, /^[a-z]+/)) { RLENGTH = 1 }
         document = substr(document, RLENGTH + 1)
       }
