@@ -468,7 +468,7 @@ static_assert(std::is_trivially_copyable_v<Command> && sizeof(Command) == 88);
 static_assert(std::is_trivially_copyable_v<Input> && sizeof(Input) == 40);
 static_assert(std::is_trivially_copyable_v<Result> && sizeof(Result) == 112);
 static_assert(std::is_trivially_copyable_v<OutputRecord> && sizeof(OutputRecord) == 16);
-static_assert(sizeof(FileMemo) == 64);
+static_assert(sizeof(FileMemo) == 56);
 static_assert(std::is_standard_layout_v<Deck>);
 
 }  // namespace evenkeel::wire
