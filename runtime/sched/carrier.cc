@@ -91,7 +91,7 @@ void pump() {
       wait_for_order(g.running != 0);
       g.waiting_for_order = false;
     } else if (g.running == 0 && queued() == 0 && !order_waiters()) {
-      pump();
+      if (!settle_waiters()) pump();
     } else {
       sleep_until_work();
     }
@@ -186,9 +186,9 @@ bool serial() { return g.parallelism == 1; }
 void make_ready(Thread& thread) {
   thread.state = ThreadState::kReady;
   g.queue[g.queue_tail++ % wire::kMaxThreads] = &thread;
-  // The pump's own carrier runs one thread itself; beyond that, and for any thread made ready by a
-  // running one, an idle carrier is called if the parallelism allows it.
-  const uint32_t self_served = g.pumping ? 1 : 0;
+  // A carrier that is in the pump or the scheduler runs one thread itself; beyond that, and for any
+  // thread made ready by a running one, an idle carrier is called if the parallelism allows it.
+  const uint32_t self_served = carrier().current == nullptr ? 1 : 0;
   if (queued() + g.running > self_served + g.pending_wakeups && g.idle > g.pending_wakeups &&
       g.running + g.pending_wakeups + self_served < g.parallelism) {
     ++g.pending_wakeups;
@@ -216,6 +216,8 @@ void suspend_locked() {
 void yield() {
   lock();
   if (stopping()) suspend_locked();
+  // A thread that yields until another has done something keeps its carrier from wait_for_order().
+  if (order_waiters()) poll_order_waiters();
   make_ready(self());
   suspend_locked();
 }

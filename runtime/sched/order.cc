@@ -11,7 +11,9 @@ namespace evenkeel::sched {
 namespace {
 
 constexpr uint32_t kVersionMask = 0xff'ffff;  // an entry has 24 bits for it; it wraps around
-constexpr uint32_t kFailure = 0x80;           // tag bit of a recorded failure
+constexpr uint32_t kTagBits = 0x3f;
+constexpr uint32_t kBlocked = 0x40;  // beside the tag: still blocked when the primary was quiescent
+constexpr uint32_t kFailure = 0x80;  // beside the tag: a recorded failure
 
 // How often a follower looks at the log before it sleeps: about 2 us, less than a futex round trip.
 constexpr int kLogSpins = 60;
@@ -33,6 +35,7 @@ struct State {
   uint32_t sequence;
   Thread* waiters;                     // kOrder threads, by Thread::next; lock held
   std::atomic<uint32_t> waiter_count;  // of them
+  Thread* blocked;                     // follower: consumed a kBlocked entry; lock held
   std::atomic<bool> unordered;         // follower: the log overflowed and is used up
   Cursor cursors[wire::kMaxThreads];
 };
@@ -85,11 +88,6 @@ uint32_t next_entry(const Thread& thread) {
   const wire::ThreadLog& log = g.log->thread[index_of(thread.id)];
   return g.log->entry[log.segment[cursor.count / wire::kSegmentEntries]]
                      [cursor.count % wire::kSegmentEntries];
-}
-
-[[noreturn]] void diverge() {
-  stop();
-  abandon();
 }
 
 void add_waiter_locked(Thread& thread, const uint32_t* turn_word, uint32_t turn_version) {
@@ -157,16 +155,25 @@ void await_version(Thread& thread, const uint32_t& version, uint32_t wanted) {
   suspend_locked();
 }
 
-void replay_turn(const uint32_t& version, uint32_t tag) {
+void consume() {
   Thread& thread = self();
-  if (!await_entry(thread)) return;
-  const uint32_t entry = next_entry(thread);
-  if ((entry & 0xff) != tag) diverge();
-  const uint32_t wanted = entry >> 8;
+  if (entry_available(thread)) ++cursor_of(thread).count;
+}
+
+// Parks until the replica would be quiescent without it.
+void park_until_settled(Thread& thread) {
+  lock();
+  thread.state = ThreadState::kOrder;
+  thread.next = g.blocked;
+  g.blocked = &thread;
+  suspend_locked();
+}
+
+Turn replay_version(Thread& thread, const uint32_t& version, uint32_t wanted) {
   for (;;) {
     const uint32_t now = load_version(version);
-    if (now == wanted) return;
-    if (g.unordered.load(std::memory_order_acquire)) return;
+    if (now == wanted) return Turn::kDue;
+    if (g.unordered.load(std::memory_order_acquire)) return Turn::kOpen;
     const uint32_t behind = (wanted - now) & kVersionMask;
     if (behind > kVersionMask / 2) diverge();  // somebody has taken our turn
     if (stopping()) abandon();
@@ -174,9 +181,27 @@ void replay_turn(const uint32_t& version, uint32_t tag) {
   }
 }
 
-void consume() {
+Turn replay_outcome(const uint32_t& version, uint32_t tag) {
   Thread& thread = self();
-  if (entry_available(thread)) ++cursor_of(thread).count;
+  if (!await_entry(thread)) return Turn::kOpen;
+  const uint32_t entry = next_entry(thread);
+  if ((entry & kTagBits) != tag) diverge();
+  if ((entry & kFailure) != 0) {
+    consume();
+    return Turn::kFailed;
+  }
+  if ((entry & kBlocked) != 0) {
+    consume();
+    park_until_settled(thread);
+    return Turn::kBlocked;
+  }
+  return replay_version(thread, version, entry >> 8);
+}
+
+// For operations that neither fail nor block before they are logged.
+void replay_turn(const uint32_t& version, uint32_t tag) {
+  const Turn turn = replay_outcome(version, tag);
+  if (turn == Turn::kFailed || turn == Turn::kBlocked) diverge();
 }
 
 bool primary_is_done() {
@@ -219,6 +244,7 @@ void init_order(wire::Deck& deck, uint32_t replica) {
 void begin_order(OrderMode mode, uint32_t sequence) {
   g.mode = mode;
   g.sequence = sequence;
+  g.blocked = nullptr;
   g.waiters = nullptr;
   g.waiter_count.store(0, std::memory_order_relaxed);
   g.unordered.store(false, std::memory_order_relaxed);
@@ -260,27 +286,39 @@ void await_turn(const uint32_t& version, Tag tag) {
 }
 
 void passed(uint32_t& version, Tag tag) {
-  if (g.mode == OrderMode::kReplay) {
-    consume();
-    // seq_cst: see await_version().
-    __atomic_store_n(&version, version + 1, __ATOMIC_SEQ_CST);
-    if (g.waiter_count.load(std::memory_order_seq_cst) != 0) {
-      Guard guard;
-      release_turn_locked(version);
-    }
-    return;
-  }
+  const uint32_t seen = version;  // ours alone to change while we hold the lock it belongs to
+  // seq_cst: see await_version(). Recording, nobody reads it before he has the lock.
+  __atomic_store_n(&version, seen + 1,
+                   g.mode == OrderMode::kReplay ? __ATOMIC_SEQ_CST : __ATOMIC_RELAXED);
+  passed_at(version, seen, tag);
+}
+
+void passed_at(const uint32_t& version, uint32_t seen, Tag tag) {
   if (g.mode == OrderMode::kRecord) {
-    append(self(), make_entry(version, static_cast<uint32_t>(tag)));
+    append(self(), make_entry(seen, static_cast<uint32_t>(tag)));
+  } else if (g.mode == OrderMode::kReplay) {
+    consume();
+    if (g.waiter_count.load(std::memory_order_seq_cst) == 0) return;
+    Guard guard;
+    release_turn_locked(version);
   }
-  ++version;
+}
+
+Turn await_outcome(const uint32_t& version, Tag tag) {
+  if (g.mode != OrderMode::kReplay) return Turn::kOpen;
+  return replay_outcome(version, static_cast<uint32_t>(tag));
+}
+
+void diverge() {
+  stop();
+  abandon();
 }
 
 bool recorded_failure(Tag tag, bool& failed) {
   if (g.mode != OrderMode::kReplay) return false;
   if (!await_entry(self())) return false;
   const uint32_t entry = next_entry(self());
-  if ((entry & 0x7f) != static_cast<uint32_t>(tag)) diverge();
+  if ((entry & ~kFailure & 0xff) != static_cast<uint32_t>(tag)) diverge();
   failed = (entry & kFailure) != 0;
   if (failed) consume();
   return true;
@@ -293,6 +331,23 @@ void log_failure(Tag tag) {
 }
 
 bool order_waiters() { return g.waiters != nullptr; }
+void poll_order_waiters() { release_those_with_entries(); }
+
+bool settle_waiters() {
+  if (stopping()) return false;  // what is there will be rolled back
+  if (g.blocked != nullptr) {
+    while (Thread* thread = g.blocked) {
+      g.blocked = thread->next;
+      thread->next = nullptr;
+      make_ready(*thread);
+    }
+    return true;
+  }
+  settle_arrivals([](Thread& thread) {
+    if (g.mode == OrderMode::kRecord) append(thread, make_entry(0, kBlocked | thread.unsettled));
+  });
+  return false;
+}
 
 void wait_for_order(bool others_running) {
   // Read before the log is looked at: an entry that comes later is followed by a later bump.
@@ -314,6 +369,7 @@ void wait_for_order(bool others_running) {
 }
 
 void drop_order_waiters() {
+  g.blocked = nullptr;
   g.waiters = nullptr;
   g.waiter_count.store(0, std::memory_order_relaxed);
 }

@@ -69,8 +69,29 @@ void passed(uint32_t& version, Tag tag);
 bool recorded_failure(Tag tag, bool& failed);
 void log_failure(Tag tag);
 
-// Pump only: threads that wait for their turn or for the log.
+// The general form, for locks that may also fail or block until the replica is quiescent.
+enum class Turn : uint32_t {
+  kOpen,     // not replaying: the caller decides, then calls passed() or log_failure()
+  kDue,      // the caller acquires, blocking in the lock if it must, then calls passed()
+  kFailed,   // the operation failed; nothing is due
+  kBlocked,  // the primary's thread was still blocked in it when the primary became quiescent: all
+             // others are parked now, and the caller must find the lock taken and wait in it
+};
+[[nodiscard]] Turn await_outcome(const uint32_t& version, Tag tag);
+// passed() for a version word that the caller has advanced itself, by a sequentially consistent
+// read-modify-write that saw `seen`. Only its low 24 bits count as the version.
+void passed_at(const uint32_t& version, uint32_t seen, Tag tag);
+// The caller sees that this replica is not where its log says. Lock not held.
+[[noreturn]] void diverge();
+
+// Threads that wait for their turn or for the log. Lock held.
 [[nodiscard]] bool order_waiters();
+// Lock held: makes those ready that wait for an entry and now have it.
+void poll_order_waiters();
+// Lock held, nothing else to do: true if threads have become ready that will block in locks as the
+// primary's did. False: the wait queues are settled (and the primary has logged who is blocked),
+// the replica is quiescent.
+[[nodiscard]] bool settle_waiters();
 // Called by a carrier with nothing else to do, lock held (released while waiting): waits for the
 // primary and makes threads ready that can go on. Declares divergence if none ever can.
 void wait_for_order(bool others_running);

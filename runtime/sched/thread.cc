@@ -5,6 +5,7 @@
 #include "runtime/core/arena.h"
 #include "runtime/core/check.h"
 #include "runtime/sched/carrier.h"
+#include "runtime/sched/order.h"
 
 namespace evenkeel::sched {
 namespace {
@@ -19,6 +20,8 @@ struct Bucket {
 struct Table {
   uint32_t slots;  // ever used
   uint32_t live;
+  bool dead;           // some slot is kDead
+  uint32_t unsettled;  // threads with Thread::unsettled
   Bucket buckets[kBuckets];
   Thread threads[wire::kMaxThreads];
 };
@@ -49,6 +52,12 @@ Thread* find_from(Thread* thread, uint64_t key) {
   return thread;
 }
 
+void set_unsettled(Thread& thread, uint32_t tag) {
+  if (thread.unsettled != 0) --g_table->unsettled;
+  if (tag != 0) ++g_table->unsettled;
+  thread.unsettled = tag;
+}
+
 void expire_wait(Timer& timer) {
   auto* bytes = reinterpret_cast<char*>(&timer);
   wake_thread(*reinterpret_cast<Thread*>(bytes - offsetof(Thread, timer)), Wake::kTimeout);
@@ -65,8 +74,7 @@ uint32_t thread_slots() { return g_table->slots; }
 Thread* allocate_thread() {
   uint32_t index = 0;
   while (index < g_table->slots) {
-    const ThreadState state = g_table->threads[index].state;
-    if (state == ThreadState::kFree || state == ThreadState::kDead) break;
+    if (g_table->threads[index].state == ThreadState::kFree) break;
     ++index;
   }
   if (index == wire::kMaxThreads) return nullptr;
@@ -75,25 +83,55 @@ Thread* allocate_thread() {
   Thread& created = g_table->threads[index];
   created = Thread{};
   created.id = ThreadId{index};
+  created.state = ThreadState::kBorn;
   created.timer.tie = index;
   created.timer.expire = expire_wait;
   return &created;
 }
 
+void reclaim_threads() {
+  if (!g_table->dead) return;
+  g_table->dead = false;
+  for (uint32_t i = 0; i < g_table->slots; ++i) {
+    Thread& thread = g_table->threads[i];
+    if (thread.state == ThreadState::kDead) thread.state = ThreadState::kFree;
+  }
+}
+
 void retire_thread(Thread& thread) {
+  g_table->dead = true;
   thread.state = ThreadState::kDead;
   --g_table->live;
 }
 
 void enqueue_waiter(Thread& thread, uint64_t key, uint64_t deadline_ns) {
+  // Without an order log no arrival is ordered.
+  const bool ordered = order_mode() != OrderMode::kFree;
+  enqueue_unordered_waiter(thread, key, deadline_ns, ordered ? 0 : 1);
+}
+
+void enqueue_unordered_waiter(Thread& thread, uint64_t key, uint64_t deadline_ns, uint32_t tag) {
   thread.state = ThreadState::kWaiting;
   append(thread, key);
+  set_unsettled(thread, tag);
   if (deadline_ns != kNoDeadline) arm(thread.timer, deadline_ns);
+}
+
+void settle_arrivals(void (*visit)(Thread& thread)) {
+  for (uint32_t i = 0; i < g_table->slots && g_table->unsettled != 0; ++i) {
+    Thread& waiter = g_table->threads[i];
+    if (waiter.unsettled == 0) continue;
+    visit(waiter);
+    unlink(waiter);
+    append(waiter, waiter.wait_key);
+    set_unsettled(waiter, 0);
+  }
 }
 
 void wake_thread(Thread& thread, Wake reason) {
   EVENKEEL_CHECK(thread.state == ThreadState::kWaiting);
   unlink(thread);
+  set_unsettled(thread, 0);
   disarm(thread.timer);
   thread.wake = reason;
   make_ready(thread);

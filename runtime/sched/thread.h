@@ -17,7 +17,8 @@ enum class ThreadState : uint32_t {
   kRunning,  // on a carrier
   kWaiting,  // parked on wait_key, or for its deadline
   kOrder,    // waits for its turn in the order log, or for the log to grow
-  kDead,     // exited; the slot is free for reuse
+  kDead,     // exited; the slot is free from the next command on
+  kBorn,     // allocated, not yet made ready
 };
 
 enum class Wake : uint32_t { kWoken = 0, kTimeout, kSignal };
@@ -37,6 +38,9 @@ struct Thread {
   Thread* previous;
   Wake wake;
   Timer timer;  // armed while waiting with a deadline
+  // Tag of the operation whose arrival in the wait queue nothing orders; 0: settled. See
+  // settle_arrivals().
+  uint32_t unsettled;
 
   // While kOrder.
   const uint32_t* turn_word;  // version word; null: waits for a log entry
@@ -49,6 +53,7 @@ struct Thread {
   uint64_t signal_mask;
   uint64_t pending_signals;
   uint64_t robust_list;
+  uint64_t robust_held;  // first of our robust mutexes it owns, see runtime/sync
 };
 
 void init_threads();
@@ -58,10 +63,19 @@ void init_threads();
 [[nodiscard]] uint32_t live_threads();
 // Slots ever used: ids are below this number.
 [[nodiscard]] uint32_t thread_slots();
+// The slot can be taken again only after reclaim_threads(): the end of a thread and the birth of
+// another have no common order, and slot numbers must agree between replicas.
 void retire_thread(Thread& thread);  // lock held
+void reclaim_threads();              // at the end of a command
 
 // ---- waiting, lock held
 void enqueue_waiter(Thread& thread, uint64_t key, uint64_t deadline_ns);
+// For waiters whose arrival is not an ordered operation (a mutex parks without one): replicas may
+// see the arrivals of a batch in different orders, until settle_arrivals().
+void enqueue_unordered_waiter(Thread& thread, uint64_t key, uint64_t deadline_ns, uint32_t tag);
+// At quiescence: visits the unordered arrivals that still wait, by thread id, and queues them in
+// that order behind the settled waiters of their key: the same order in every replica.
+void settle_arrivals(void (*visit)(Thread& thread));
 // Wakes up to `count` waiters of `key` in order of arrival; returns how many.
 uint32_t wake(uint64_t key, uint32_t count);
 // First waiter of the key, not woken; null if none. And whether there is a second.
