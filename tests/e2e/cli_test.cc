@@ -83,7 +83,7 @@ TEST_F(Cli, MalformedOptions) {
 TEST_F(Cli, MalformedEnvironment) {
   const Finished finished =
       run_to_end({evenkeel_path(), "run", "--", "memcached", "-V"}, {{"EVENKEEL_REPLICAS", "x"}});
-  expect_refused(finished, {2}, "EVENKEEL_REPLICAS");
+  expect_refused(finished, {2}, "replicas");
 }
 
 TEST_F(Cli, UnwritableStateDirectory) {
@@ -133,10 +133,12 @@ TEST_F(Cli, Doctor) {
   EXPECT_NE(doctor.out.find("userfaultfd"), std::string::npos) << doctor.out;
 }
 
-TEST_F(Cli, ReportListOfACalmRunIsEmpty) {
-  Words words{evenkeel_path(), "report", "list"};
-  for (const std::string& word : state()) words.push_back(word);
-  EXPECT_EQ(run_to_end(words).ending, (Ending{.status = 0}));
+TEST_F(Cli, ReportListOfACalmRun) {
+  const Server server = Server::evenkeel({}, memcached_command());
+  const Finished list = run_to_end({evenkeel_path(), "report", "list", "--state-dir",
+                                    server.state_dir(), "--name", server.name()});
+  EXPECT_EQ(list.ending, (Ending{.status = 0})) << list.err;
+  EXPECT_EQ(list.out.find("DIVERGENCE"), std::string::npos) << list.out;
 }
 
 }  // namespace

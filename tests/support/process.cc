@@ -15,6 +15,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <ostream>
 #include <sstream>
 #include <stdexcept>
 
@@ -84,6 +85,10 @@ pid_t parent_of(const std::filesystem::path& directory) {
 }
 
 }  // namespace
+
+void PrintTo(const Ending& ending, std::ostream* out) {
+  *out << "status " << ending.status << ", signal " << ending.signal;
+}
 
 Fd& Fd::operator=(Fd&& other) noexcept {
   std::swap(fd_, other.fd_);

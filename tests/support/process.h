@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <iosfwd>
 #include <map>
 #include <string>
 #include <vector>
@@ -20,6 +21,7 @@ struct Ending {
   int signal = 0;
   friend bool operator==(const Ending&, const Ending&) = default;
 };
+void PrintTo(const Ending& ending, std::ostream* out);  // found by GoogleTest
 
 // A descriptor that closes itself.
 class Fd {
