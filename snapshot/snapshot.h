@@ -4,13 +4,18 @@
 //
 // A region is hashed (its image is shared by the replicas of a host; only the writer copies into
 // it, the others already agree with it) or tracked (private image). Dirty pages come from a
-// DirtyTracker: asynchronous userfaultfd write-protection with PAGEMAP_SCAN, or mprotect + SIGSEGV.
+// tracker: asynchronous userfaultfd write-protection with PAGEMAP_SCAN, or mprotect + SIGSEGV.
 //
-// Threads: all calls from the one thread that runs while every application thread is parked;
-//          handle_write_fault() from the signal handler of any thread.
+// Inside a region the runtime must not call mmap(MAP_FIXED), munmap, mprotect or MADV_DONTNEED
+// itself: the tracker would not see it. protect() and discard() are those calls for regions.
+//
+// Threads: all calls from the one thread that runs while every application thread is parked; but
+//          handle_write_fault(), prepare_kernel_write(), protect() and discard() from any thread.
 // Memory:  images in kImageArena; page lists and bookkeeping mapped at init, sized by named
-//          constants in snapshot.cc. Growth beyond them is fatal with a message that names them.
-// Errors:  kernel errno in sys::Result. A failed collect() leaves image and memory as they were.
+//          constants in region.h and page_list.h. Growth beyond them is fatal with a message that
+//          names them.
+// Errors:  kernel errno in sys::Result. A failed collect() leaves image and memory as they were,
+//          and loses no page: the next one reports it.
 #include <cstddef>
 #include <cstdint>
 
@@ -19,52 +24,72 @@
 
 namespace evenkeel::snapshot {
 
-enum class Kind : uint8_t { kHashed, kTracked };
+enum class Kind : uint8_t {
+  kHashed,
+  kTracked,
+  // Tracked, and never protected with mprotect: the kernel pushes signal frames here and kills the
+  // process if it cannot. With kMprotect all its present pages count as written in every batch.
+  kStack,
+};
 enum class Backend : uint8_t { kUserfaultfd, kMprotect };
 
 struct Config {
   Backend backend;
-  int image_fd;      // memfd of the shared image of hashed regions; -1: private (one replica)
-  bool compare;      // false: nobody needs to know which dirty pages really differ (one replica)
+  int image_fd;  // memfd of the shared image of hashed regions; -1: private (one replica)
+  bool compare;  // false: nobody needs to know which dirty pages really differ (one replica)
 };
 
 // One page written since the last commit.
 struct DirtyPage {
   uint64_t address;
   Kind kind;
-  // True when its content equals the image (found only for hashed pages, and only if
-  // Config::compare). Such a page is neither hashed nor copied.
+  // True when its content equals the image. Looked for in hashed pages if Config::compare, and in
+  // hot pages. Such a page is neither hashed nor copied.
   bool unchanged;
+  bool hot;  // left unprotected: reported whether or not it was written
 };
 
-struct Stats {  // cumulative
-  uint64_t written_pages;    // reported by the tracker
+struct Stats {             // cumulative
+  uint64_t written_pages;  // reported by the tracker
   uint64_t unchanged_pages;
-  uint64_t hot_pages;        // left unprotected, summed over collects
+  uint64_t hot_pages;  // left unprotected, summed over collects
   uint64_t scan_ns, compare_ns, commit_ns, rollback_ns;
 };
 
 // Opens the backend. kUserfaultfd fails with the kernel's errno where it is not offered.
 sys::Result init(const Config& config);
+// Ends all tracking, forgets the images; memory stays as it is. init() may follow.
+void shutdown();
 
 // Whether this kernel offers the backend, for `evenkeel doctor` and for --tracker auto. Opens and
 // closes what it needs, changes nothing.
 bool available(Backend backend);
 
-// Begins to track [range). The pages must be private anonymous memory, readable and writable, and
-// their present content becomes the image. Called at start-up and between batches.
-// A region may be reserved far larger than what is used: see set_used().
-sys::Result add_region(Range range, Kind kind);
+// Begins to track [range), of whole pages. They must be private anonymous memory, readable and
+// writable; their present content becomes the image. `write_shared`: this replica copies hashed
+// content into the shared image (all replicas may: the content is equal; one suffices). Called at
+// start-up and between batches. Pages never touched cost nothing, so a region may be reserved far
+// larger than what is used. EEXIST if it overlaps a region.
+sys::Result add_region(Range range, Kind kind, bool write_shared = true);
+// Before the memory is unmapped. Exactly a range that was added; ENOENT otherwise.
 sys::Result remove_region(Range range);
 
-// Only [region.begin, used_end) of the region that contains used_end - 1 can have been written.
-void set_used(uint64_t used_end);
-// A region whose use has holes (the heap): tells the used subranges anew before every collect.
+// Where in a kStack region pages can have been written: for kMprotect on kernels before 6.7, where
+// looking for present pages costs 2 ns per page of address space. The union must cover what was
+// used at the last commit and what is used now. Otherwise needless, and then ignored.
 void set_used_ranges(Range region, const Range* used, size_t count);
+
+// The application's mprotect(2) within one region. Undone by rollback(), made lasting by commit().
+sys::Result protect(Range range, int protection);
+// The application's (or the allocator's) MADV_DONTNEED within one region: the pages become zero and
+// their memory is given back, as far as the image does not need them to be seen as written.
+sys::Result discard(Range range);
 
 // The pages written since the last commit or rollback, by ascending address, valid until the next
 // call. Write protection is in force again when it returns, except for hot pages (dirty in most of
-// the last batches), which are compared instead of protected.
+// the last batches), which are compared instead of protected. The pages are readable until commit()
+// or rollback(), even if the application took that right away. Called again without either, it
+// reports the union.
 struct DirtyPages {
   const DirtyPage* pages;
   size_t count;
@@ -72,17 +97,20 @@ struct DirtyPages {
 sys::Result collect(DirtyPages& out);
 
 // Memory becomes the image, for the pages of the last collect(). `write_shared`: this replica is
-// the one that copies hashed pages into the shared image.
+// the one that copies hashed pages into the shared image. Nothing may be written to regions between
+// collect() and commit().
 void commit(bool write_shared);
 
-// The image becomes memory, for the pages of the last collect(). Only after the shared image is
-// known to be complete.
+// The image becomes memory, for every page written since the last commit, whether or not collect()
+// has reported it; page protections too. Only after the shared image is known to be complete. The
+// list of regions is the runtime's own state and stays as it is.
 void rollback();
 
 // The committed content of a page that collect() has reported; a page never committed is all zero.
 const void* image_of(uint64_t page);
 
-// kMprotect: call from the SIGSEGV handler. True if the fault was ours and is resolved.
+// kMprotect: call from the SIGSEGV handler, for writes only (bit 1 of the page-fault error code in
+// gregs[REG_ERR]). True if the fault was ours and is resolved; false: it is the application's.
 bool handle_write_fault(uint64_t address);
 
 // Kernel calls write to memory as well. With kMprotect a protected buffer would make them fail with

@@ -20,22 +20,32 @@ namespace evenkeel::verify {
 sys::Result init();
 
 // Gives the pages of [range) positions in the tree. Ranges must be added in the same order in every
-// replica. kHeapArena and kMapArena are known from the start.
+// replica. kHeapArena and kMapArena are known from the start. Positions are never used twice.
+// EEXIST: overlaps a known range; ENOSPC: too many. The leaves are those of zero pages until
+// update().
 sys::Result add_range(Range range);
+// A library was unloaded: its leaves become zero, its addresses may be added anew. ENOENT: not
+// added.
+sys::Result remove_range(Range range);
 
 // Bytes that may differ between replicas; masked with zeros before hashing. Rounded to nothing: any
-// start and size. At most kMaxIgnored ranges; more: returns ENOSPC.
+// start and size, inside known ranges or not. At most kMaxIgnored ranges; more: returns ENOSPC.
+// Once more the same range: nothing happens. stop_ignoring() takes exactly such a range, else
+// ENOENT. Both take effect with the next update(), which also rehashes the pages that they concern,
+// and are undone by undo().
 constexpr uint32_t kMaxIgnored = 1024;
 sys::Result ignore(Range range);
 sys::Result stop_ignoring(Range range);
 
-// Recomputes the leaf of each page. Changes since the last settle() are undone by undo().
+// Recomputes the leaf of each page, in any order; a page of no known range is fatal. Changes since
+// the last settle() are undone by undo(). More than kMaxUndo (tree.h) changes of leaves between two
+// settle() are fatal.
 void update(const uint64_t* pages, size_t count);
-[[nodiscard]] wire::Token root() ;
+[[nodiscard]] wire::Token root();
 void settle();  // the batch was agreed
 void undo();    // the batch was rolled back
 
-// Leaves changed since the last settle(), ascending by page.
+// Leaves that differ from those of the last settle(), ascending by page. Valid until the next call.
 struct Changed {
   const wire::Leaf* leaves;
   size_t count;

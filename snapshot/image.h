@@ -1,0 +1,36 @@
+#pragma once
+// One page between memory and its committed image. Image pages that do not exist (has_image clear)
+// stand for zeros and are never read: reading a hole of a shared file would allocate it.
+#include <cstdint>
+
+#include "snapshot/region.h"
+
+namespace evenkeel::snapshot::image {
+
+[[nodiscard]] bool is_zero(const void* page);
+[[nodiscard]] bool equals(const Region& region, uint64_t page);
+// Memory to image. `copy` false: another replica copies; only the books are kept. True if the image
+// is not needed any more (all zero) and its memory should be given back.
+bool store(Region& region, uint64_t page, bool copy, bool keep_zero);
+// Image to memory.
+void load(const Region& region, uint64_t page);
+
+// Gives image memory back, several adjacent pages in one call.
+class Releaser {
+ public:
+  explicit Releaser(bool shared_file) : shared_file_(shared_file) {}
+  ~Releaser() { flush(); }
+  Releaser(const Releaser&) = delete;
+  Releaser& operator=(const Releaser&) = delete;
+  void add(const Region& region, uint64_t page);
+
+ private:
+  void flush();
+
+  bool shared_file_;
+  bool hashed_ = false;
+  uint8_t* begin_ = nullptr;
+  uint8_t* end_ = nullptr;
+};
+
+}  // namespace evenkeel::snapshot::image

@@ -1,0 +1,54 @@
+#include "snapshot/bits.h"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+#include <vector>
+
+namespace evenkeel::test {
+namespace {
+
+using namespace snapshot;
+
+TEST(Bits, SetClearTest) {
+  uint64_t bits[4] = {};
+  for (const uint64_t i : {0, 63, 64, 200, 255}) {
+    EXPECT_FALSE(test_bit(bits, i));
+    set_bit(bits, i);
+    EXPECT_TRUE(test_bit(bits, i));
+  }
+  clear_bit(bits, 64);
+  EXPECT_FALSE(test_bit(bits, 64));
+  EXPECT_TRUE(test_bit(bits, 63));
+}
+
+TEST(Bits, NextSkipsToSetBitsWithinTheLimit) {
+  uint64_t bits[4] = {};
+  EXPECT_EQ(next_bit(bits, 0, 256), 256U);
+  set_bit(bits, 5);
+  set_bit(bits, 64);
+  set_bit(bits, 255);
+  EXPECT_EQ(next_bit(bits, 0, 256), 5U);
+  EXPECT_EQ(next_bit(bits, 5, 256), 5U);
+  EXPECT_EQ(next_bit(bits, 6, 256), 64U);
+  EXPECT_EQ(next_bit(bits, 65, 256), 255U);
+  EXPECT_EQ(next_bit(bits, 65, 200), 200U);
+  EXPECT_EQ(next_bit(bits, 10, 10), 10U);
+}
+
+TEST(Bits, OneThreadWinsEachSharedBit) {
+  constexpr uint64_t kBits = 64 * 100;
+  std::vector<uint64_t> bits(kBits / 64);
+  std::atomic<uint64_t> won = 0;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      for (uint64_t i = 0; i < kBits; ++i) won += set_bit_shared(bits.data(), i) ? 1 : 0;
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(won, kBits);
+}
+
+}  // namespace
+}  // namespace evenkeel::test

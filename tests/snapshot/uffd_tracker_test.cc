@@ -1,0 +1,65 @@
+// What is particular to asynchronous userfaultfd.
+#include <fcntl.h>
+
+#include "snapshot/tracker.h"
+#include "tests/snapshot/fixture.h"
+
+namespace evenkeel::test {
+namespace {
+
+using snapshot::Backend;
+using snapshot::Kind;
+using Pages = std::vector<uint64_t>;
+
+TEST(UffdTracker, KernelWritesNeedNoAnnouncement) {
+  const Memory memory(pages_at(kBase, 4));
+  const Session session(Backend::kUserfaultfd);
+  memory.at(1) = 1;
+  ASSERT_TRUE(snapshot::add_region(memory.range(), Kind::kHashed).ok());
+  const int zeros = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+  ASSERT_GE(zeros, 0);
+  EXPECT_EQ(read(zeros, reinterpret_cast<void*>(memory.page(1)), 8), 8);
+  close(zeros);
+  EXPECT_EQ(collect_addresses(), Pages{memory.page(1)});
+}
+
+TEST(UffdTracker, MoreRunsThanOneScanReturns) {
+  const Memory memory(pages_at(kBase, 6000));
+  const Session session(Backend::kUserfaultfd);
+  ASSERT_TRUE(snapshot::add_region(memory.range(), Kind::kHashed).ok());
+  for (uint64_t i = 0; i < 6000; i += 2) memory.at(i) = 1;
+  EXPECT_EQ(collect().size(), 3000U);
+  snapshot::commit(true);
+  EXPECT_EQ(collect().size(), 0U);
+}
+
+TEST(UffdTracker, HugePagesAreNotUsed) {
+  // Aligned and large enough for huge pages, where the system gives them unasked.
+  const Memory memory({kBase, 64 << 20});
+  madvise(reinterpret_cast<void*>(memory.range().begin), memory.range().bytes, MADV_HUGEPAGE);
+  const Session session(Backend::kUserfaultfd);
+  ASSERT_TRUE(snapshot::add_region(memory.range(), Kind::kHashed).ok());
+  for (uint64_t i = 0; i < 16384; i += 512) memory.at(i + 7) = 1;
+  EXPECT_EQ(collect().size(), 32U);
+}
+
+TEST(UffdTracker, HugePagesFromBeforeAreTrackedByPage) {
+  const Memory memory({kBase, 64 << 20});
+  madvise(reinterpret_cast<void*>(memory.range().begin), memory.range().bytes, MADV_HUGEPAGE);
+  for (uint64_t i = 0; i < 16384; i += 512) memory.at(i + 7) = 1;
+  const Session session(Backend::kUserfaultfd);
+  ASSERT_TRUE(snapshot::add_region(memory.range(), Kind::kHashed).ok());
+  memory.at(512 * 3 + 100) = 5;
+  memory.at(512 * 9 + 7) = 5;
+  collect();
+  snapshot::commit(true);
+  memory.at(512 * 3 + 100) = 6;
+  memory.at(512 * 9 + 7) = 6;
+  snapshot::rollback();
+  EXPECT_EQ(memory.at(512 * 3 + 100), 5);
+  EXPECT_EQ(memory.at(512 * 9 + 7), 5);
+  EXPECT_EQ(memory.at(7), 1);
+}
+
+}  // namespace
+}  // namespace evenkeel::test
