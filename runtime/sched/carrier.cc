@@ -213,6 +213,14 @@ void suspend_locked() {
   evenkeel_context_switch(&me.current->sp, me.scheduler_sp);
 }
 
+bool anything_ready() { return queued() != 0; }
+
+uint64_t total_switches() {
+  uint64_t sum = 0;
+  for (uint32_t i = 0; i < g.count; ++i) sum += g.carriers[i].switches;
+  return sum;
+}
+
 void yield() {
   lock();
   if (stopping()) suspend_locked();

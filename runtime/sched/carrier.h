@@ -66,6 +66,10 @@ void call_idle_carriers(uint32_t count);
 // wait queue, turn list), or nowhere if it is never to run again.
 void suspend_locked();
 
+// Pump only.
+[[nodiscard]] bool anything_ready();
+[[nodiscard]] uint64_t total_switches();
+
 // Lock not held: lets others run first.
 void yield();
 

@@ -1,0 +1,49 @@
+// Exported wrappers, generated from the table: the server's own process takes the virtual kernel or
+// our synchronisation objects, any other process libc's definition. No logic.
+#include <sys/syscall.h>
+
+#include <cerrno>
+
+#include "runtime/kernel/kernel.h"
+#include "runtime/sync/sync.h"
+#include "shim/mode.h"
+#include "shim/real.h"
+
+namespace {
+
+// From the kernel's convention to libc's.
+inline long deliver(long result) {
+  if (result >= 0 || result < -4095) return result;
+  errno = static_cast<int>(-result);
+  return -1;
+}
+inline int deliver_error(int error) {
+  if (error == 0) return 0;
+  errno = error;
+  return -1;
+}
+
+template <typename... T>
+inline long forward(long number, T... args) {
+  return deliver(evenkeel::kernel::call(number, args...));
+}
+
+}  // namespace
+
+#define EVENKEEL_EXPORT extern "C" __attribute__((visibility("default")))
+#define EVENKEEL_SYNC(name, call, params, args)                      \
+  EVENKEEL_EXPORT int name params {                                  \
+    if (!evenkeel::shim::active()) return evenkeel::real::name args; \
+    return evenkeel::sync::call args;                                \
+  }
+#define EVENKEEL_SEM(name, call, params, args)                       \
+  EVENKEEL_EXPORT int name params {                                  \
+    if (!evenkeel::shim::active()) return evenkeel::real::name args; \
+    return deliver_error(evenkeel::sync::call args);                 \
+  }
+#define EVENKEEL_CALL(result, name, params, args, system_call)       \
+  EVENKEEL_EXPORT result name params {                               \
+    if (!evenkeel::shim::active()) return evenkeel::real::name args; \
+    return static_cast<result>(forward system_call);                 \
+  }
+#include "shim/interposed.inc"

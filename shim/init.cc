@@ -1,0 +1,176 @@
+// From the dynamic linker to the server's main: what the process becomes, and how a replica starts.
+#include <fcntl.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+
+#include "runtime/core/arena.h"
+#include "runtime/core/check.h"
+#include "runtime/core/layout.h"
+#include "runtime/core/sys.h"
+#include "runtime/kernel/kernel.h"
+#include "runtime/kernel/kernel_write.h"
+#include "runtime/kernel/memory.h"
+#include "runtime/kernel/real_fd.h"
+#include "runtime/kernel/vdso.h"
+#include "runtime/sched/carrier.h"
+#include "runtime/sched/clock.h"
+#include "runtime/sched/context.h"
+#include "runtime/sched/lock.h"
+#include "runtime/sched/order.h"
+#include "runtime/sync/sync.h"
+#include "shim/heap_hooks.h"
+#include "shim/launch.h"
+#include "shim/mode.h"
+#include "shim/pump.h"
+#include "shim/real.h"
+#include "shim/regions.h"
+#include "shim/user_dispatch.h"
+#include "snapshot/snapshot.h"
+#include "verify/verify.h"
+
+extern "C" char** environ;
+
+namespace evenkeel::shim {
+namespace {
+
+using Main = int(int, char**, char**);
+using StartMain = int(Main*, int, char**, void (*)(), void (*)(), void (*)(), void*);
+
+// What __libc_start_main was called with. It runs again, the real one, on the main thread's own
+// stack in tracked memory.
+struct StartArguments {
+  Main* main;
+  int argc;
+  char** argv;
+  void (*init)();
+  void (*fini)();
+  void (*rtld_fini)();
+  void* stack_end;
+};
+constinit StartArguments g_start{};
+
+constexpr uint64_t kMainStackBytes = 8 << 20;  // RLIMIT_STACK's usual value
+
+void must(sys::Result result, const char* what) {
+  if (!result.ok()) die(__FILE__, __LINE__, what, "errno", nullptr, result.err());
+}
+
+wire::Deck& attach_deck() {
+  // The deck is larger than its mapping need be only by rounding; the memfd has the size of a Deck.
+  const auto mapped =
+      sys::mmap(reinterpret_cast<void*>(wire::kDeckAddress), sizeof(wire::Deck),
+                PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE, deck_fd(), 0);
+  must(mapped, "cannot map the deck");
+  auto& deck = *reinterpret_cast<wire::Deck*>(wire::kDeckAddress);
+  if (deck.boot.magic != wire::kMagic || deck.boot.version != wire::kVersion) {
+    EVENKEEL_DIE("library and coordinator differ in version", "deck", deck.boot.version);
+  }
+  return deck;
+}
+
+// ---- glue between layers that may not include each other
+
+void region_added(Range range, bool hashed) {
+  const wire::Deck& deck = kernel::deck();
+  track_later(kernel::replica(), range, hashed, kernel::is_primary(), deck.boot.verify != 0);
+}
+void region_removed(Range range) { untrack_later(range, kernel::deck().boot.verify != 0); }
+
+constexpr kernel::MemoryHooks kMemoryHooks{snapshot::protect, snapshot::discard, region_added,
+                                           region_removed};
+
+snapshot::Backend backend_of(wire::Tracker tracker) {
+  if (tracker == wire::Tracker::kMprotect) return snapshot::Backend::kMprotect;
+  if (tracker == wire::Tracker::kUserfaultfd) return snapshot::Backend::kUserfaultfd;
+  return snapshot::available(snapshot::Backend::kUserfaultfd) ? snapshot::Backend::kUserfaultfd
+                                                              : snapshot::Backend::kMprotect;
+}
+
+void start_snapshot(const wire::Deck& deck) {
+  const bool several = deck.boot.replica_count > 1;
+  const int image_fd = several ? kernel::move_fd_high(deck.boot.image_fd) : -1;
+  must(snapshot::init({backend_of(deck.boot.tracker), image_fd, deck.boot.verify != 0}),
+       "cannot track memory; see `evenkeel doctor`, or use --tracker mprotect");
+  kernel::set_kernel_write_hook(snapshot::prepare_kernel_write);
+  if (deck.boot.verify != 0) must(verify::init(), "cannot map the Merkle tree");
+  track_memory(kernel::replica(), replica_number() == deck.command.primary, deck.boot.verify != 0);
+}
+
+void build_kernel(wire::Deck& deck) {
+  arena::init();
+  sched::init_threads();
+  sched::init_timers();
+  sched::init_order(deck, replica_number());
+  kernel::set_memory_hooks(kMemoryHooks);
+  kernel::init_memory();
+  kernel::init_real_fds();
+  sched::set_batch_time({0, deck.boot.monotonic_ns, deck.boot.realtime_ns, 0, deck.boot.seed});
+  kernel::init(deck, replica_number());
+  sync::init();
+  init_heap_order();
+}
+
+void announce(wire::Deck& deck) {
+  wire::Replica& me = deck.replicas[replica_number()];
+  me.pid = static_cast<int32_t>(sys::getpid().value());
+  me.attached.store(1, std::memory_order_release);
+}
+
+void carrier_started(sched::Carrier& carrier) {
+  dispatch_calls_of(carrier);
+  wire::Replica& me = kernel::replica();
+  me.carrier_tid[carrier.index] = carrier.tid;
+  me.carrier_count.store(carrier.index + 1, std::memory_order_release);
+}
+
+void run_main(void*) {
+  auto* real = reinterpret_cast<StartMain*>(real::next("__libc_start_main"));
+  real(g_start.main, g_start.argc, g_start.argv, g_start.init, g_start.fini, g_start.rtld_fini,
+       g_start.stack_end);
+  __builtin_unreachable();
+}
+
+sched::Thread& make_main_thread() {
+  sched::Thread& thread = *sched::allocate_thread();
+  const Range stack = kernel::allocate_stack(kMainStackBytes);
+  thread.fs_base = sched::fs_base();
+  thread.sp = sched::make_call_context(stack.end(), run_main, nullptr);
+  return thread;
+}
+
+[[noreturn]] void start_replica() {
+  constexpr unsigned long kFsgsbase = 2;  // HWCAP2_FSGSBASE
+  sched::init_thread_pointers((getauxval(AT_HWCAP2) & kFsgsbase) != 0);
+  wire::Deck& deck = attach_deck();
+  announce(deck);
+  clean_environment(environ);
+  build_kernel(deck);
+  kernel::patch_vdso();
+  install_handlers();
+  sched::Thread& main_thread = make_main_thread();
+  start_snapshot(deck);
+  init_pump(deck, replica_number());
+  sched::start({on_quiescent, carrier_started}, main_thread);
+}
+
+}  // namespace
+}  // namespace evenkeel::shim
+
+extern "C" __attribute__((visibility("default"))) int __libc_start_main(
+    int (*main)(int, char**, char**), int argc, char** argv, void (*init)(), void (*fini)(),
+    void (*rtld_fini)(), void* stack_end) {
+  using namespace evenkeel::shim;
+  switch (mode()) {
+    case Mode::kLaunch:
+      evenkeel::sys::exit_group(become_coordinator(environ));
+    case Mode::kReplica:
+      g_start = {main, argc, argv, init, fini, rtld_fini, stack_end};
+      start_replica();
+    case Mode::kPassive:
+    case Mode::kUndecided:
+      break;
+  }
+  auto* real = reinterpret_cast<StartMain*>(evenkeel::real::next("__libc_start_main"));
+  return real(main, argc, argv, init, fini, rtld_fini, stack_end);
+}

@@ -1,0 +1,315 @@
+#include "shim/pump.h"
+
+#include <signal.h>
+
+#include "runtime/core/check.h"
+#include "runtime/core/heap.h"
+#include "runtime/core/sys.h"
+#include "runtime/kernel/file.h"
+#include "runtime/kernel/kernel.h"
+#include "runtime/kernel/memory.h"
+#include "runtime/kernel/process.h"
+#include "runtime/sched/carrier.h"
+#include "runtime/sched/lock.h"
+#include "runtime/sched/order.h"
+#include "runtime/sched/timers.h"
+#include "shim/describe.h"
+#include "shim/state_transfer.h"
+#include "shim/user_dispatch.h"
+#include "snapshot/snapshot.h"
+#include "verify/verify.h"
+
+namespace evenkeel::shim {
+namespace {
+
+using wire::Counter;
+using wire::Status;
+
+// How often a replica looks for the next command before it sleeps: about 3 us. The coordinator has
+// replies to send meanwhile, which takes far longer under load; spinning helps only latency.
+constexpr int kCommandSpins = 50;
+
+struct Pump {
+  wire::Deck* deck;
+  wire::Replica* me;
+  uint32_t index;
+  uint32_t sequence;    // of the command under way
+  uint32_t next_input;  // of the command's range
+  bool executing;       // threads run for it
+  bool choked_released;
+  wire::Token previous;  // token of the last agreed command
+  wire::Token current;   // of the last execution
+  uint64_t started_ns;
+};
+constinit Pump g{};
+
+const wire::Command& command() { return g.deck->command; }
+bool verifying() { return g.deck->boot.verify != 0; }
+bool primary() { return command().primary == g.index; }
+
+void count(Counter counter, uint64_t amount) {
+  g.me->counters[counter].fetch_add(amount, std::memory_order_relaxed);
+}
+void set_counter(Counter counter, uint64_t value) {
+  g.me->counters[counter].store(value, std::memory_order_relaxed);
+}
+
+// ---- executing
+
+sched::OrderMode order_mode() {
+  const wire::Boot& boot = g.deck->boot;
+  if (command().sequential != 0 || boot.replica_count == 1 ||
+      boot.order == wire::Order::kIndependent) {
+    return sched::OrderMode::kFree;
+  }
+  return primary() ? sched::OrderMode::kRecord : sched::OrderMode::kReplay;
+}
+
+uint32_t parallelism() {
+  const wire::Boot& boot = g.deck->boot;
+  if (command().sequential != 0) return 1;
+  const bool serial = !primary() && boot.follower == wire::Follower::kSerial;
+  return serial ? 1 : boot.carriers;
+}
+
+// Lets one more group run. False: the command has no more.
+bool start_group() {
+  const wire::Command& c = command();
+  {
+    sched::Guard guard;
+    if (sched::expire_one(c.monotonic_ns)) return true;
+  }
+  if (g.next_input < c.input_count) {
+    const wire::Input* inputs = g.deck->inputs + c.first_input;
+    const uint32_t group = inputs[g.next_input].group;
+    while (g.next_input < c.input_count && inputs[g.next_input].group == group) {
+      kernel::deliver(inputs[g.next_input++]);
+    }
+    return true;
+  }
+  if (g.choked_released) return false;
+  g.choked_released = true;
+  sched::Guard guard;
+  kernel::release_choked();
+  return true;
+}
+
+// True if threads have become ready.
+bool start_groups() {
+  while (!sched::stopping() && !kernel::ended() && start_group()) {
+    if (sched::anything_ready()) return true;
+  }
+  return false;
+}
+
+// ---- the end of a command
+
+void collect(wire::Result& result) {
+  if (result.status == Status::kQuiescent) {  // otherwise threads may stand inside the allocator
+    heap::apply_remote_frees();
+    kernel::memory_quiescent();
+  }
+  snapshot::DirtyPages dirty{};
+  const auto collected = snapshot::collect(dirty);
+  if (!collected.ok()) EVENKEEL_DIE("cannot collect dirty pages", "errno", collected.err());
+  count(wire::kCountDirtyPages, dirty.count);
+  result.dirty_pages = 0;
+  if (!verifying()) return;
+  const uint64_t begin = sys::monotonic_ns();
+  result.dirty_pages = hash_changed(dirty);
+  result.root = verify::root();
+  count(wire::kTimeHash, sys::monotonic_ns() - begin);
+}
+
+void publish_statistics() {
+  const snapshot::Stats& stats = snapshot::stats();
+  set_counter(wire::kCountUnchangedPages, stats.unchanged_pages);
+  set_counter(wire::kCountHotPages, stats.hot_pages);
+  set_counter(wire::kTimeScan, stats.scan_ns + stats.compare_ns);
+  set_counter(wire::kTimeCommit, stats.commit_ns);
+  set_counter(wire::kTimeRollback, stats.rollback_ns);
+  set_counter(wire::kCountSwitches, sched::total_switches());
+  if (primary()) count(wire::kCountOrderedOps, sched::ordered_operations());
+}
+
+Status status_of(const kernel::Outcome& outcome, const Fault& fault) {
+  if (fault.number != 0) return Status::kFault;
+  if (outcome.daemonise) return Status::kDaemonise;
+  if (outcome.exited) return Status::kExited;
+  return sched::stopping() ? Status::kDiverged : Status::kQuiescent;
+}
+
+void finish_execution() {
+  wire::Result& result = g.me->result;
+  const uint64_t now = sys::monotonic_ns();
+  count(wire::kTimeExecute, now - g.started_ns);
+  count(wire::kCountBatches, 1);
+  if (sched::order_mode() == sched::OrderMode::kRecord) sched::announce_quiet();
+  const kernel::Outcome outcome = kernel::end_command();
+  const Fault fault = take_fault();
+  result.status = status_of(outcome, fault);
+  collect(result);
+  result.outputs = outcome.outputs;
+  result.output_bytes = outcome.output_bytes;
+  result.choked = outcome.choked ? 1 : 0;
+  result.exit_status = outcome.exit_status;
+  result.exit_signal = outcome.exit_signal;
+  result.next_deadline_ns = sched::next_deadline_ns();
+  result.fault_signal = fault.number;
+  result.fault_address = fault.address;
+  result.fault_code = fault.code;
+  result.fault_thread = fault.thread;
+  // When the server ends, threads are cut off wherever they were: only its outputs count.
+  const wire::Token root = result.status == Status::kExited ? wire::Token{} : result.root;
+  g.current = verify::chain(g.previous, root, result.outputs, command().batch);
+  result.token = g.current;
+  if (command().forced_mismatch != 0 && !primary()) result.token.low ^= 1;
+  publish_statistics();
+  g.executing = false;
+}
+
+void publish_done() {
+  // seq_cst, all three: of replicas that finish together the last one sees that all are done, and
+  // either we see the coordinator asleep or it sees the doorbell.
+  g.me->done_sequence.store(g.sequence, std::memory_order_seq_cst);
+  g.deck->doorbell.fetch_add(1, std::memory_order_seq_cst);
+  if (sched::order_mode() == sched::OrderMode::kRecord) sched::announce_quiet();
+  const uint32_t live = g.deck->live_mask.load(std::memory_order_seq_cst);
+  for (uint32_t i = 0; i < g.deck->boot.replica_count; ++i) {
+    const bool lives = (live >> i & 1) != 0;
+    if (lives && g.deck->replicas[i].done_sequence.load(std::memory_order_seq_cst) != g.sequence) {
+      return;  // it will call
+    }
+  }
+  if (g.deck->coordinator_sleeps.load(std::memory_order_seq_cst) != 0) {
+    sys::futex_wake(g.deck->doorbell, 1).ignore();
+  }
+}
+
+// ---- obeying
+
+void await_command() {
+  const uint64_t begin = sys::monotonic_ns();
+  std::atomic<uint32_t>& word = g.deck->command_sequence;
+  for (int i = 0; i < kCommandSpins; ++i) {
+    if (word.load(std::memory_order_acquire) != g.sequence) break;
+    __builtin_ia32_pause();
+  }
+  while (word.load(std::memory_order_acquire) == g.sequence) {
+    sys::futex_wait(word, g.sequence).ignore();
+  }
+  g.sequence = word.load(std::memory_order_acquire);
+  count(wire::kTimeIdle, sys::monotonic_ns() - begin);
+}
+
+void commit() {
+  snapshot::commit(primary());
+  if (verifying()) verify::settle();
+  g.previous = g.current;
+  kernel::commit_files(primary());
+  kernel::memory_committed();
+}
+
+void roll_back() {
+  snapshot::rollback();
+  if (verifying()) verify::undo();
+  kernel::memory_rolled_back();
+  count(wire::kCountRollbacks, 1);
+}
+
+// The primary tells that its commit is complete and its log is new; followers wait for that before
+// anything can make them need the image or the log.
+void meet_primary() {
+  std::atomic<uint32_t>& word = g.deck->log_sequence;
+  if (primary()) {
+    word.store(g.sequence, std::memory_order_release);
+    sys::futex_wake(word, static_cast<int>(wire::kMaxReplicas)).ignore();
+    return;
+  }
+  const uint64_t begin = sys::monotonic_ns();
+  for (;;) {
+    const uint32_t seen = word.load(std::memory_order_acquire);
+    if (seen == g.sequence) break;
+    if (g.deck->primary_lost.load(std::memory_order_acquire) == g.sequence) break;
+    sys::futex_wait(word, seen).ignore();
+  }
+  count(wire::kTimeLogWait, sys::monotonic_ns() - begin);
+}
+
+// The primary died before it began this command: its commit may be half made. The successor, whose
+// memory still is what was agreed, makes it again.
+bool inherited_commit(bool was_primary) {
+  return !was_primary && primary() &&
+         g.deck->primary_lost.load(std::memory_order_acquire) == g.sequence;
+}
+
+void begin_execution() {
+  sched::clear_stop();
+  discard_fault();
+  sched::begin_order(order_mode(), g.sequence);
+  if (g.deck->boot.replica_count > 1) {
+    const bool was_primary = primary();
+    meet_primary();
+    if (inherited_commit(was_primary) && (command().flags & wire::kCommit) != 0) {
+      snapshot::commit(true);
+    }
+  }
+  sched::set_parallelism(parallelism());
+  kernel::begin_command(command());
+  g.next_input = 0;
+  g.choked_released = false;
+  g.executing = true;
+  g.started_ns = sys::monotonic_ns();
+}
+
+[[noreturn]] void leave() {
+  if (command().exit_signal != 0) {
+    sys::call(SYS_kill, sys::getpid().value(), command().exit_signal).ignore();
+  }
+  sys::exit_group(command().exit_status);
+}
+
+// True if an execution has begun.
+bool obey() {
+  const uint32_t flags = command().flags;
+  if ((flags & wire::kAdopt) != 0) {
+    adopt_state(*g.deck, g.index);
+    g.previous = g.deck->replicas[command().primary].result.token;
+  }
+  if ((flags & wire::kCommit) != 0) commit();
+  if ((flags & wire::kRollback) != 0) roll_back();
+  if ((flags & wire::kDescribe) != 0) describe(*g.me);
+  if ((flags & wire::kDump) != 0) dump(*g.deck, *g.me);
+  if ((flags & wire::kExit) != 0) leave();
+  if ((flags & wire::kExecute) == 0) return false;
+  begin_execution();
+  return true;
+}
+
+}  // namespace
+
+void init_pump(wire::Deck& deck, uint32_t replica) {
+  g.deck = &deck;
+  g.me = &deck.replicas[replica];
+  g.index = replica;
+  g.sequence = 1;
+  g.executing = true;
+  g.choked_released = true;
+  g.started_ns = sys::monotonic_ns();
+}
+
+void on_quiescent() {
+  for (;;) {
+    if (g.executing) {
+      if (sched::order_mode() == sched::OrderMode::kRecord) sched::announce_quiet();
+      if (start_groups()) return;
+      finish_execution();
+    }
+    publish_done();
+    if (g.sequence == 1) sched::add_carriers(g.deck->boot.carriers);
+    await_command();
+    obey();
+  }
+}
+
+}  // namespace evenkeel::shim
