@@ -1,0 +1,72 @@
+#pragma once
+// One command at a time: wakes the replicas, waits until every live one has obeyed, meanwhile
+// answers their external calls and notices who dies or hangs.
+// Threads: the coordinator's only one.
+// Memory:  none.
+// Errors:  throws Ending when no replica is left, all hang, or the user insists.
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "runtime/host/ending.h"
+#include "runtime/host/externals.h"
+#include "runtime/host/replicas.h"
+#include "runtime/host/signals.h"
+#include "runtime/host/stats.h"
+#include "runtime/wire.h"
+
+namespace evenkeel::host {
+
+class Conductor {
+ public:
+  Conductor(wire::Deck& deck, Replicas& replicas, Externals& externals, const Signals& signals,
+            Stats& stats, uint64_t hang_timeout_ns)
+      : deck_(deck),
+        replicas_(replicas),
+        externals_(externals),
+        signals_(signals),
+        stats_(stats),
+        hang_timeout_ns_(hang_timeout_ns) {}
+
+  // Starts the processes; wait() then waits for the implicit first command, without a time limit.
+  void start(const Launch& launch);
+  // deck.command is complete: tells the replicas and waits.
+  void command();
+  void post();  // the same without waiting, for a command that is not answered
+  void wait();
+
+  // Collects dead replicas while no command is under way.
+  void look_after_children() { bury_the_dead(); }
+
+  // Called when no replica answers within the time limit, before the run ends.
+  std::function<void()> on_hang;
+
+ private:
+  // How long a death behind a wrapper, or a hang, may go unnoticed.
+  static constexpr uint64_t kTickNs = 100'000'000;
+  // Worth it only where every replica and the coordinator have a processor of their own: a wake-up
+  // costs about 5 us, so looking for 2 us first loses little.
+  static constexpr uint64_t kSpinNs = 2'000;
+
+  [[nodiscard]] bool all_done() const;
+  bool serve_externals();
+  void spin() const;
+  void sleep(uint32_t ring);
+  void look_around(bool tick, uint64_t started_ns);
+  void bury_the_dead();
+  void tell_of_death(uint32_t index);
+  void handle_hang();
+  [[nodiscard]] Ending ending_of_primary() const;
+
+  wire::Deck& deck_;
+  Replicas& replicas_;
+  Externals& externals_;
+  const Signals& signals_;
+  Stats& stats_;
+  uint64_t hang_timeout_ns_;
+  uint32_t sequence_ = 1;
+  bool starting_ = true;
+  bool may_spin_ = false;
+};
+
+}  // namespace evenkeel::host

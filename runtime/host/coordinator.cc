@@ -1,0 +1,270 @@
+#include "runtime/host/coordinator.h"
+
+#include <fcntl.h>
+#include <sys/random.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "runtime/host/clock.h"
+#include "runtime/host/refusal.h"
+
+namespace evenkeel::host {
+namespace {
+
+wire::Follower follower_of(const Options& options) {
+  const bool recorded = options.order == wire::Order::kRecorded;
+  return options.follower.value_or(recorded ? wire::Follower::kSerial : wire::Follower::kParallel);
+}
+
+uint64_t random_seed() {
+  uint64_t seed = 0;
+  // Fails only on kernels without it (before 3.17): the clock then has to do.
+  if (::getrandom(&seed, sizeof seed, 0) != sizeof seed) seed = monotonic_ns();
+  return seed;
+}
+
+// In the process that the user started: ends when the daemon is up, or as the daemon failed.
+[[noreturn]] void wait_for_daemon(int pipe, pid_t daemon, const Signals& signals) {
+  char up = 0;
+  ssize_t bytes = 0;
+  while ((bytes = ::read(pipe, &up, 1)) < 0 && errno == EINTR) {
+    if (signals.pending_termination() != 0) ::kill(daemon, signals.pending_termination());
+  }
+  if (bytes == 1) ::_exit(0);
+  int status = 0;
+  while (::waitpid(daemon, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (WIFSIGNALED(status)) die_by(WTERMSIG(status));
+  ::_exit(WEXITSTATUS(status));
+}
+
+}  // namespace
+
+Coordinator::Coordinator(const Options& options, std::string server_path,
+                         std::vector<std::string> arguments, std::string library,
+                         uint64_t open_files_soft)
+    : options_(options),
+      state_(StateDir::create(options)),
+      signals_(deck_->doorbell),
+      network_(connections_),
+      externals_(connections_, network_),
+      replicas_(*deck_, options.replicas),
+      conductor_(*deck_, replicas_, externals_, signals_, stats_,
+                 options.hang_timeout_s * kNsPerSecond),
+      executor_(*deck_, replicas_, conductor_, externals_, stats_),
+      evidence_(*deck_, replicas_, executor_),
+      release_(connections_, network_),
+      reports_(state_.reports()),
+      repair_({*deck_, replicas_, executor_, evidence_, release_, connections_, reports_, stats_},
+              options.poison, options.name),
+      batch_(*deck_),
+      admin_(state_),
+      launch_{std::move(server_path), std::move(arguments), std::move(library), &deck_, &signals_,
+              open_files_soft} {
+  network_.watch(signals_.event_fd(), Source::kSignals);
+  network_.watch(admin_.fd(), Source::kAdmin);
+  conductor_.on_hang = [this] { repair_.report_hang(batch_); };
+}
+
+void Coordinator::fill_boot() {
+  wire::Boot& boot = deck_->boot;
+  boot = wire::Boot{};
+  boot.magic = wire::kMagic;
+  boot.version = wire::kVersion;
+  boot.replica_count = options_.replicas;
+  boot.order = options_.order;
+  boot.follower = follower_of(options_);
+  boot.mode = options_.mode;
+  boot.tracker = options_.tracker;
+  boot.reported_pid = ::getpid();
+  boot.reported_ppid = ::getppid();
+  boot.monotonic_ns = monotonic_ns();
+  boot.realtime_ns = realtime_ns();
+  boot.seed = random_seed();
+  boot.hang_timeout_ns = options_.hang_timeout_s * kNsPerSecond;
+  boot.daemonised = daemonised_ ? 1 : 0;
+  boot.carriers = options_.carriers;
+  boot.image_fd = deck_.image_fd();
+  boot.verify = options_.replicas > 1 ? 1 : 0;
+}
+
+Ending Coordinator::run() {
+  try {
+    start_up();
+    serve();
+  } catch (const Ending& ending) {
+    replicas_.kill_all();
+    return ending;
+  }
+  return {};
+}
+
+// ---------------------------------------------------------------- start-up
+
+void Coordinator::start_up() {
+  while (!try_start_up()) {
+  }
+  if (parent_.valid()) tell_parent_and_close_stdio();
+}
+
+bool Coordinator::try_start_up() {
+  fill_boot();
+  executor_.begin_start_up(started_sequentially_ || options_.mode == wire::Mode::kSequential);
+  conductor_.start(launch_);
+  switch (executor_.finish_start_up()) {
+    case Verdict::kAgreed:
+      repair_.release_agreed();
+      return true;
+    case Verdict::kExited:
+      repair_.end_of_server();
+    case Verdict::kDaemonise:
+      go_into_background();
+      return false;
+    case Verdict::kAllFaulted:
+      repair_.crash_through();
+    case Verdict::kDiverged:
+      if (!started_sequentially_) {
+        restart_sequentially();
+        return false;
+      }
+      repair_.adopt_start_up();
+      return true;
+  }
+  return true;
+}
+
+// There is no image yet to go back to, but nothing has been released either: begin anew.
+void Coordinator::restart_sequentially() {
+  ++stats_.divergences;
+  ++stats_.reexecutions;
+  Report report = evidence_.collect(ReportKind::kDivergence, nullptr, options_.name);
+  report.actions.emplace_back(
+      "all replicas were ended and start-up was executed again, sequentially");
+  report.outcome = "nothing had been released";
+  reports_.name(report);
+  reports_.save(report);
+  replicas_.kill_all();
+  externals_.reset();
+  deck_.clear();
+  started_sequentially_ = true;
+}
+
+// The server's fork() cannot be followed, but it has not listened yet: the whole run forks instead
+// and starts anew in the child, where fork() returns 0.
+void Coordinator::go_into_background() {
+  replicas_.kill_all();
+  externals_.reset();
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) throw Ending{kExitUsage, 0};
+  Fd reader(ends[0]);
+  parent_.reset(ends[1]);
+  const pid_t child = ::fork();
+  if (child < 0) {
+    say("cannot go into the background: {}", std::strerror(errno));
+    throw Ending{kExitUsage, 0};
+  }
+  if (child != 0) {
+    parent_.reset();
+    wait_for_daemon(reader.get(), child, signals_);
+  }
+  ::setsid();
+  daemonised_ = true;
+  started_sequentially_ = false;
+  deck_.clear();
+}
+
+void Coordinator::tell_parent_and_close_stdio() {
+  const char up = 1;
+  [[maybe_unused]] const ssize_t told = ::write(parent_.get(), &up, 1);
+  parent_.reset();
+  // Whoever started us may wait for the end of our output; what we still have to say goes to a
+  // file.
+  const int log = ::open((state_.path() / "daemon.log").c_str(),
+                         O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  if (null >= 0) ::dup2(null, 0);
+  if (log >= 0) {
+    ::dup2(log, 1);
+    ::dup2(log, 2);
+  }
+  ::close(log);
+  ::close(null);
+}
+
+// ---------------------------------------------------------------- batches
+
+void Coordinator::serve() {
+  for (;;) {
+    gather();
+    const bool due = executor_.choked() || executor_.next_deadline_ns() <= woke_ns_;
+    if (batch_.urgent() || due) run_batch(woke_ns_);
+  }
+}
+
+uint64_t Coordinator::patience_ns() const {
+  if (batch_.urgent() || executor_.choked()) return 0;
+  const uint64_t deadline = executor_.next_deadline_ns();
+  if (deadline == UINT64_MAX) return UINT64_MAX;
+  const uint64_t now = monotonic_ns();
+  return deadline > now ? deadline - now : 0;
+}
+
+void Coordinator::gather() {
+  connections_.deliver_notes(batch_);
+  const uint64_t started = monotonic_ns();
+  const uint32_t others = network_.gather(batch_, patience_ns(), woke_ns_);
+  stats_.idle_ns += woke_ns_ - started;
+  stats_.read_ns += monotonic_ns() - woke_ns_;
+  if (others != 0) [[unlikely]]
+    attend(others);
+}
+
+void Coordinator::attend(uint32_t sources) {
+  if ((sources & 1U << static_cast<uint32_t>(Source::kSignals)) != 0) {
+    // Without room they stay pending, and the eventfd readable.
+    for (uint64_t s = batch_.has_room() ? signals_.take() : 0; s != 0; s &= s - 1) {
+      batch_.add_signal(__builtin_ctzll(s));
+    }
+    conductor_.look_after_children();
+    if (const int signal = signals_.impatient(); signal != 0) throw Ending{0, signal};
+  }
+  if ((sources & 1U << static_cast<uint32_t>(Source::kAdmin)) != 0) {
+    admin_.answer(status_json(*deck_, replicas_, stats_, options_.name));
+  }
+}
+
+void Coordinator::run_batch(uint64_t now_ns) {
+  const bool timers_expired = executor_.next_deadline_ns() <= now_ns;
+  ++stats_.batches;
+  stats_.requests += batch_.requests();
+  executor_.begin_batch(now_ns);
+  if (options_.mode == wire::Mode::kSequential) {
+    repair_.run_sequentially(batch_, timers_expired);
+  } else {
+    execute_in_parallel();
+  }
+  batch_.clear();
+}
+
+void Coordinator::execute_in_parallel() {
+  const bool forced =
+      options_.force_mismatch != 0 && executor_.batch() % options_.force_mismatch == 0;
+  const Verdict verdict = executor_.execute(0, batch_.count(), false, forced);
+  if (verdict != Verdict::kAgreed || forced) [[unlikely]] {
+    repair_.repair(batch_, verdict, forced);
+    return;
+  }
+  const uint64_t started = monotonic_ns();
+  const uint32_t primary = replicas_.primary();
+  const uint64_t bytes = executor_.result(primary).output_bytes;
+  repair_.release_agreed();
+  deck_.trim_outputs(primary, bytes);
+  stats_.release_ns += monotonic_ns() - started;
+}
+
+}  // namespace evenkeel::host

@@ -1,0 +1,71 @@
+#pragma once
+// One run of one server: owns everything, forms batches, has them executed, decides.
+// Threads: one, the main one; replicas die with it (PR_SET_PDEATHSIG is bound to the thread).
+// Memory:  no allocation per batch in steady state.
+// Errors:  Refusal before the server starts; afterwards every end is an exit status or a signal.
+#include <string>
+#include <vector>
+
+#include "runtime/host/conductor.h"
+#include "runtime/host/deck.h"
+#include "runtime/host/evidence.h"
+#include "runtime/host/executor.h"
+#include "runtime/host/network.h"
+#include "runtime/host/options.h"
+#include "runtime/host/release.h"
+#include "runtime/host/repair.h"
+#include "runtime/host/state_dir.h"
+#include "runtime/host/status.h"
+
+namespace evenkeel::host {
+
+class Coordinator {
+ public:
+  Coordinator(const Options& options, std::string server_path, std::vector<std::string> arguments,
+              std::string library, uint64_t open_files_soft);
+
+  // Runs the server to its end.
+  [[nodiscard]] Ending run();
+
+ private:
+  void fill_boot();
+  void start_up();
+  // True: up and running. False: start the replicas (again), as the flags now say.
+  bool try_start_up();
+  void restart_sequentially();
+  void go_into_background();
+  void tell_parent_and_close_stdio();
+
+  void serve();
+  void gather();
+  void attend(uint32_t sources);
+  void run_batch(uint64_t now_ns);
+  void execute_in_parallel();
+  [[nodiscard]] uint64_t patience_ns() const;
+
+  Options options_;
+  StateDir state_;
+  Deck deck_;
+  Signals signals_;
+  Stats stats_;
+  Connections connections_;
+  Network network_;
+  Externals externals_;
+  Replicas replicas_;
+  Conductor conductor_;
+  Executor executor_;
+  Evidence evidence_;
+  Release release_;
+  ReportStore reports_;
+  Repair repair_;
+  Batch batch_;
+  AdminEndpoint admin_;
+  Launch launch_;
+
+  bool daemonised_ = false;
+  bool started_sequentially_ = false;
+  Fd parent_;             // daemon: write end towards the process that the user started
+  uint64_t woke_ns_ = 0;  // end of the last wait for input
+};
+
+}  // namespace evenkeel::host

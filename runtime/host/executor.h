@@ -1,0 +1,79 @@
+#pragma once
+// Executions and the decisions on them. A decision (commit, rollback) travels with the next
+// command. Threads: the coordinator's only one. Memory: none. Errors: throws Ending, from
+// Conductor.
+#include <cstdint>
+#include <span>
+
+#include "runtime/host/conductor.h"
+#include "runtime/host/replicas.h"
+#include "runtime/wire.h"
+
+namespace evenkeel::host {
+
+enum class Verdict : uint32_t {
+  kAgreed,      // all quiescent, equal tokens
+  kExited,      // all ended, the same way
+  kDaemonise,   // all want to go into the background
+  kAllFaulted,  // all crashed
+  kDiverged,    // anything else
+};
+
+// Of the live replicas' results. Without `verify` tokens mean nothing.
+[[nodiscard]] Verdict judge(const wire::Deck& deck, uint32_t live_mask, bool verify);
+
+class Executor {
+ public:
+  Executor(wire::Deck& deck, Replicas& replicas, Conductor& conductor, Externals& externals,
+           Stats& stats)
+      : deck_(deck),
+        replicas_(replicas),
+        conductor_(conductor),
+        externals_(externals),
+        stats_(stats) {}
+
+  // Start-up: the implicit first command of replicas that were just started.
+  void begin_start_up(bool sequential);
+  Verdict finish_start_up();
+
+  // A new batch: number, times and seed, which re-executions keep.
+  void begin_batch(uint64_t monotonic_now_ns);
+  [[nodiscard]] uint64_t batch() const { return deck_.command.batch; }
+
+  Verdict execute(uint32_t first, uint32_t count, bool sequential, bool forced_mismatch);
+
+  void agree();                 // next command commits
+  void disagree();              // next command rolls back
+  void adopt(uint32_t source);  // at once: all take the state of `source`, the new primary
+
+  void describe();
+  void dump(std::span<const uint64_t> pages);
+  // Tells the replicas to leave and waits for it.
+  void exit(int status, int signal);
+
+  // Of the batch's executions that were not rolled back, by the primary.
+  [[nodiscard]] bool choked() const { return choked_; }
+  [[nodiscard]] uint64_t next_deadline_ns() const { return next_deadline_ns_; }
+
+  [[nodiscard]] const wire::Result& result(uint32_t replica) const {
+    return deck_.replicas[replica].result;
+  }
+
+ private:
+  static constexpr uint64_t kExitTimeoutNs = 5'000'000'000;
+
+  Verdict judge_execution();
+  void own_command(uint32_t flags);
+
+  wire::Deck& deck_;
+  Replicas& replicas_;
+  Conductor& conductor_;
+  Externals& externals_;
+  Stats& stats_;
+  uint32_t decision_ = 0;
+  bool choked_ = false;
+  uint64_t next_deadline_ns_ = UINT64_MAX;
+  uint64_t random_ = 0;
+};
+
+}  // namespace evenkeel::host

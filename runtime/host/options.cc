@@ -1,0 +1,146 @@
+#include "runtime/host/options.h"
+
+#include <fmt/format.h>
+
+#include <cctype>
+#include <charconv>
+#include <stdexcept>
+#include <utility>
+
+namespace evenkeel::host {
+namespace {
+
+constexpr uint64_t kMaxHangTimeoutS = 86400;
+constexpr uint64_t kMaxCarriers = 60;  // wire::Replica::carrier_tid
+constexpr size_t kMaxNameBytes = 64;
+
+uint64_t number(const std::string& text, uint64_t least, uint64_t most) {
+  uint64_t value = 0;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  if (error != std::errc{} || stop != end || value < least || value > most) {
+    throw std::invalid_argument(
+        fmt::format("'{}' is not a whole number from {} to {}", text, least, most));
+  }
+  return value;
+}
+
+template <typename T>
+T choice(const std::string& text, std::initializer_list<std::pair<const char*, T>> choices) {
+  std::string names;
+  for (const auto& [name, value] : choices) {
+    if (text == name) return value;
+    names += names.empty() ? name : fmt::format(", {}", name);
+  }
+  throw std::invalid_argument(fmt::format("'{}' is not one of {}", text, names));
+}
+
+void set_replicas(Options& o, const std::string& v) {
+  o.replicas = static_cast<uint32_t>(number(v, 1, wire::kMaxReplicas));
+}
+void set_order(Options& o, const std::string& v) {
+  o.order = choice<wire::Order>(
+      v, {{"recorded", wire::Order::kRecorded}, {"independent", wire::Order::kIndependent}});
+}
+void set_follower(Options& o, const std::string& v) {
+  o.follower = choice<wire::Follower>(
+      v, {{"serial", wire::Follower::kSerial}, {"parallel", wire::Follower::kParallel}});
+}
+void set_mode(Options& o, const std::string& v) {
+  o.mode = choice<wire::Mode>(
+      v, {{"parallel", wire::Mode::kParallel}, {"sequential", wire::Mode::kSequential}});
+}
+void set_tracker(Options& o, const std::string& v) {
+  o.tracker = choice<wire::Tracker>(v, {{"auto", wire::Tracker::kAuto},
+                                        {"uffd", wire::Tracker::kUserfaultfd},
+                                        {"mprotect", wire::Tracker::kMprotect}});
+}
+void set_poison(Options& o, const std::string& v) {
+  o.poison = choice<Poison>(v, {{"drop", Poison::kDrop}, {"crash", Poison::kCrash}});
+}
+void set_state_dir(Options& o, const std::string& v) {
+  if (v.empty()) throw std::invalid_argument("the directory is empty");
+  o.state_dir = v;
+}
+void set_name(Options& o, const std::string& v) {
+  bool good = !v.empty() && v.size() <= kMaxNameBytes && v.front() != '.' && v.front() != '-';
+  for (const char c : v) {
+    good = good && (std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.' || c == '_' ||
+                    c == '-' || c == '+');
+  }
+  if (!good) {
+    throw std::invalid_argument(fmt::format(
+        "'{}' is not a name: 1 to {} of A-Z a-z 0-9 . _ + -, first not . or -", v, kMaxNameBytes));
+  }
+  o.name = v;
+}
+void set_hang_timeout(Options& o, const std::string& v) {
+  o.hang_timeout_s = number(v, 1, kMaxHangTimeoutS);
+}
+void set_carriers(Options& o, const std::string& v) {
+  o.carriers = static_cast<uint32_t>(number(v, 0, kMaxCarriers));
+}
+void set_force_mismatch(Options& o, const std::string& v) {
+  o.force_mismatch = number(v, 0, UINT64_MAX);
+}
+void set_json(Options& o, const std::string& v) {
+  o.json = choice<bool>(v, {{"true", true}, {"1", true}, {"false", false}, {"0", false}});
+}
+
+constexpr uint32_t kEverywhere = kForRun | kForStatus | kForReport;
+
+constexpr OptionRow kOptions[] = {
+    {"replicas", "N", "2", "how many copies of the server run; 1 masks crashes only", kForRun,
+     false, set_replicas},
+    {"order", "recorded|independent", "recorded",
+     "whether followers take locks in the primary's order or in their own", kForRun, false,
+     set_order},
+    {"follower", "serial|parallel", "serial if recorded, else parallel",
+     "whether a follower runs one thread at a time", kForRun, false, set_follower},
+    {"mode", "parallel|sequential", "parallel",
+     "run the inputs of a batch concurrently, or one by one (the slow baseline)", kForRun, false,
+     set_mode},
+    {"tracker", "auto|uffd|mprotect", "auto", "how written pages are found", kForRun, false,
+     set_tracker},
+    {"poison", "drop|crash", "drop",
+     "an input that crashes the server even alone: close its connection and go on, or let the "
+     "crash through",
+     kForRun, false, set_poison},
+    {"state-dir", "DIR", "$XDG_STATE_HOME/evenkeel; /var/lib/evenkeel for root",
+     "where reports and the status socket live", kEverywhere, false, set_state_dir},
+    {"name", "NAME", "base name of the server", "name of this run; two runs cannot share one",
+     kEverywhere, false, set_name},
+    {"hang-timeout", "S", "60",
+     "seconds after which a batch that does not end counts as a hang (start-up is exempt)", kForRun,
+     false, set_hang_timeout},
+    {"carriers", "N", "0: the number of processors",
+     "kernel threads that run the threads of a parallel replica", kForRun, false, set_carriers},
+    {"force-mismatch", "N", "0", "test hook: report every Nth batch as different", kForRun, true,
+     set_force_mismatch},
+    {"json", "", "", "print JSON", kForStatus | kForReport, false, set_json},
+};
+
+constexpr CommandRow kCommands[] = {
+    {"run", "[OPTIONS] -- SERVER [ARGS...]", "run a server as verified replicas"},
+    {"status", "[--name NAME] [--json]", "show the counters of a running server"},
+    {"report", "list|show [ID] [--name NAME] [--json]",
+     "read the reports of divergences and faults"},
+    {"doctor", "", "show what this kernel offers, what is used, and what is missing"},
+    {"completion", "bash", "print a completion script for the shell"},
+    {"man", "", "print the manual page"},
+};
+
+}  // namespace
+
+std::string OptionRow::env() const {
+  std::string text = "EVENKEEL_";
+  for (const char* c = name; *c != '\0'; ++c) {
+    text += *c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(*c)));
+  }
+  return text;
+}
+
+std::span<const OptionRow> option_table() { return kOptions; }
+std::span<const CommandRow> command_table() { return kCommands; }
+
+}  // namespace evenkeel::host

@@ -1,0 +1,55 @@
+#pragma once
+// One table of options feeds the parser, --help, the environment, completion and the man page.
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "runtime/wire.h"
+
+namespace evenkeel::host {
+
+// What to do when an input crashes the server even alone: close its connection and go on from the
+// state before it, or end as the bare server would.
+enum class Poison : uint32_t { kDrop, kCrash };
+
+struct Options {
+  uint32_t replicas = 2;
+  wire::Order order = wire::Order::kRecorded;
+  std::optional<wire::Follower> follower;  // absent: serial if recorded, parallel if independent
+  wire::Mode mode = wire::Mode::kParallel;
+  wire::Tracker tracker = wire::Tracker::kAuto;
+  Poison poison = Poison::kDrop;
+  std::string state_dir;  // empty: default_state_dir()
+  std::string name;       // empty: base name of the server
+  uint64_t hang_timeout_s = 60;
+  uint32_t carriers = 0;        // 0: number of processors
+  uint64_t force_mismatch = 0;  // 0: never; N: every Nth batch
+  bool json = false;
+};
+
+enum CommandBit : uint32_t { kForRun = 1, kForStatus = 2, kForReport = 4 };
+
+struct OptionRow {
+  const char* name;      // without the dashes; the environment variable follows from it
+  const char* value;     // as help shows it: "N", "a|b"; empty: a flag
+  const char* fallback;  // default, in words
+  const char* help;
+  uint32_t commands;                          // CommandBit set
+  bool hidden;                                // test hook: works, but is not shown
+  void (*set)(Options&, const std::string&);  // throws std::invalid_argument
+
+  [[nodiscard]] std::string env() const;  // "EVENKEEL_STATE_DIR"
+};
+
+struct CommandRow {
+  const char* name;
+  const char* synopsis;
+  const char* help;
+};
+
+[[nodiscard]] std::span<const OptionRow> option_table();
+[[nodiscard]] std::span<const CommandRow> command_table();
+
+}  // namespace evenkeel::host

@@ -1,0 +1,203 @@
+#include "runtime/host/repair.h"
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "runtime/host/refusal.h"
+
+namespace evenkeel::host {
+namespace {
+
+bool any_fault(const wire::Deck& deck, uint32_t live_mask) {
+  bool fault = false;
+  for_each_bit(live_mask, [&](uint32_t i) {
+    fault = fault || deck.replicas[i].result.status == wire::Status::kFault;
+  });
+  return fault;
+}
+
+// Inputs that a client sent: dropping its connection is a remedy. Signals and news of our own are
+// not the client's doing.
+bool can_be_dropped(const wire::Input& input) {
+  return input.kind == wire::InputKind::kData || input.kind == wire::InputKind::kEof ||
+         input.kind == wire::InputKind::kOpened;
+}
+
+}  // namespace
+
+Report Repair::open_report(ReportKind kind, const Batch* batch) {
+  Report report = parts_.evidence.collect(kind, batch, server_);
+  parts_.reports.name(report);
+  return report;
+}
+
+void Repair::did(std::string what) {
+  if (report_ != nullptr) report_->actions.push_back(std::move(what));
+}
+
+void Repair::save(Report& report, std::string outcome) {
+  report.outcome = std::move(outcome);
+  parts_.reports.save(report);
+}
+
+void Repair::release_agreed() {
+  const uint32_t primary = parts_.replicas.primary();
+  const uint64_t bytes = parts_.deck.replicas[primary].result.output_bytes;
+  if (!parts_.release.release(parts_.deck.outputs[primary], bytes)) {
+    say("the server has overwritten the runtime's output area: it cannot be trusted any more");
+    throw Ending{kExitHung, 0};
+  }
+  parts_.executor.agree();
+}
+
+void Repair::end_of_server() {
+  const wire::Result& result = parts_.executor.result(parts_.replicas.primary());
+  const Ending ending{result.exit_status, result.exit_signal};
+  release_agreed();
+  parts_.executor.exit(ending.status, ending.signal);
+  throw ending;
+}
+
+void Repair::repair(Batch& batch, Verdict verdict, bool forced) {
+  if (verdict == Verdict::kExited) end_of_server();
+  const bool fault = any_fault(parts_.deck, parts_.replicas.live_mask());
+  Report report = open_report(fault ? ReportKind::kFault : ReportKind::kDivergence, &batch);
+  report.forced = forced && verdict == Verdict::kAgreed;
+  report_ = &report;
+  leaked_ = false;
+  dropped_ = false;
+  fault ? ++parts_.stats.faults : ++parts_.stats.divergences;
+  if (report.forced) ++parts_.stats.forced;
+  parts_.executor.disagree();
+  ++parts_.stats.reexecutions;
+  did(
+      fmt::format("all replicas rolled back to the state before batch {} and executed it again "
+                  "sequentially",
+                  report.batch));
+  try {
+    replay(batch, true);
+  } catch (const Ending&) {
+    report_ = nullptr;
+    save(report, "the server ended during the re-execution");
+    throw;
+  }
+  report_ = nullptr;
+  save(report, outcome());
+}
+
+std::string Repair::outcome() const {
+  if (leaked_) return "some inputs differed even then: see the LEAK reports";
+  if (dropped_) return "all agree; service goes on from the state before the poison input";
+  return "all agree; no client saw the difference";
+}
+
+void Repair::run_sequentially(Batch& batch, bool timers_expired) {
+  replay(batch, timers_expired || batch.count() == 0);
+}
+
+void Repair::replay(Batch& batch, bool with_timers) {
+  if (with_timers) {
+    while (!settle(batch, kTimers, parts_.executor.execute(0, 0, true, false))) {
+    }
+  }
+  for (uint32_t i = 0; i < batch.count();) {
+    if (settle(batch, i, parts_.executor.execute(i, 1, true, false))) ++i;
+  }
+}
+
+bool Repair::settle(Batch& batch, uint32_t step, Verdict verdict) {
+  switch (verdict) {
+    case Verdict::kAgreed:
+      release_agreed();
+      return true;
+    case Verdict::kExited:
+      end_of_server();
+    case Verdict::kAllFaulted:
+      if (poison_ == Poison::kCrash || step == kTimers || !can_be_dropped(batch.input(step))) {
+        crash_through();
+      }
+      drop_poison(batch, step);
+      return false;
+    default:
+      adopt(&batch, step == kTimers ? "expired timers" : fmt::format("input {}", step));
+      return true;
+  }
+}
+
+void Repair::drop_poison(Batch& batch, uint32_t step) {
+  const wire::Channel channel = batch.input(step).channel;
+  say("input {} of batch {} crashes the server even alone ({}): its connection is closed", step,
+      parts_.executor.batch(),
+      ::strsignal(parts_.executor.result(parts_.replicas.primary()).fault_signal));
+  did(fmt::format("input {} crashed all replicas even alone: its connection (channel {}) was reset",
+                  step, channel));
+  ++parts_.stats.poisoned;
+  dropped_ = true;
+  if (report_ == nullptr) {  // --mode sequential: nothing was reported so far
+    ++parts_.stats.faults;
+    Report report = open_report(ReportKind::kFault, &batch);
+    report.actions.emplace_back("the input crashed all replicas; its connection was reset");
+    save(report, "service goes on from the state before it");
+  }
+  parts_.executor.disagree();
+  batch.poison(step, ECONNRESET);
+  const uint32_t slot = parts_.connections.slot_of(channel);
+  if (slot != UINT32_MAX) parts_.connections.drop_client(slot);
+}
+
+void Repair::crash_through() {
+  const int signal = parts_.executor.result(parts_.replicas.primary()).fault_signal;
+  say("the server crashes by itself ({}): letting it", ::strsignal(signal));
+  did("the crash was let through");
+  parts_.executor.exit(0, signal);
+  throw Ending{0, signal};
+}
+
+// The primary, if it came to rest; else the first that did.
+uint32_t Repair::leak_source() const {
+  const auto rests = [this](uint32_t i) {
+    return parts_.deck.replicas[i].result.status == wire::Status::kQuiescent;
+  };
+  const uint32_t primary = parts_.replicas.primary();
+  if (rests(primary)) return primary;
+  uint32_t source = UINT32_MAX;
+  for_each_bit(parts_.replicas.live_mask(), [&](uint32_t i) {
+    if (source == UINT32_MAX && rests(i)) source = i;
+  });
+  return source;
+}
+
+void Repair::adopt(const Batch* batch, const std::string& while_doing) {
+  ++parts_.stats.leaks;
+  leaked_ = true;
+  const uint32_t source = leak_source();
+  if (source == UINT32_MAX) {  // some exited, some crashed: there is no state to go on from
+    const wire::Result& result = parts_.executor.result(parts_.replicas.primary());
+    if (result.status == wire::Status::kExited) end_of_server();
+    crash_through();
+  }
+  parts_.replicas.set_primary(source);
+  // Before the evidence: asking for it resets the output areas. The state is decided already.
+  release_agreed();
+  Report report = open_report(ReportKind::kLeak, batch);
+  say("LEAK in batch {}: replicas differ even when {} runs alone; all take replica {}'s state",
+      parts_.executor.batch(), while_doing, source);
+  parts_.executor.adopt(source);
+  report.actions.push_back(
+      fmt::format("{} executed sequentially; still different; all replicas took the state of "
+                  "replica {}",
+                  while_doing, source));
+  save(report, "service goes on with one replica's answers: nobody knows whether they are right");
+}
+
+void Repair::adopt_start_up() { adopt(nullptr, "start-up"); }
+
+void Repair::report_hang(const Batch& batch) {
+  Report report = parts_.evidence.collect_silently(ReportKind::kHang, &batch, server_);
+  parts_.reports.name(report);
+  report.actions.emplace_back("all replicas were ended");
+  save(report, "the run ended");
+}
+
+}  // namespace evenkeel::host

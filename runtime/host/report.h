@@ -1,0 +1,68 @@
+#pragma once
+// One divergence or fault as plain data. Text and JSON are rendered from it and so agree.
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+namespace evenkeel::host {
+
+enum class ReportKind : uint32_t { kDivergence, kFault, kLeak, kHang };
+
+struct ReplicaView {
+  uint32_t index = 0;
+  std::string status;  // "quiescent", "fault: SIGSEGV at 0x0 in order_add (book.so)"
+  std::string token;
+  uint32_t dirty_pages = 0;
+};
+
+// One value and who has it.
+struct Side {
+  std::vector<uint32_t> replicas;
+  std::string value;  // hexadecimal in 4-byte groups, or printable text
+};
+
+struct Difference {
+  std::string place;   // "heap block 3:5521, 96 bytes", "global current_time in memcached"
+  std::string symbol;  // alone, for the summary; empty if unknown
+  uint64_t page = 0;
+  uint64_t begin = 0;  // bytes [begin, end) within the place
+  uint64_t end = 0;
+  std::vector<Side> sides;
+};
+
+struct InputView {
+  uint32_t index = 0;
+  std::string kind;
+  uint64_t channel = 0;
+  uint32_t bytes = 0;
+  std::string preview;  // first bytes, printable
+};
+
+struct Report {
+  ReportKind kind = ReportKind::kDivergence;
+  std::string id;  // "41207-118": pid of the coordinator and batch
+  std::string server;
+  int32_t pid = 0;
+  uint64_t batch = 0;
+  uint64_t realtime_ns = 0;
+  uint32_t primary = 0;
+  bool forced = false;  // by --force-mismatch
+  std::vector<ReplicaView> replicas;
+  std::vector<Difference> differences;
+  uint64_t differing_pages = 0;
+  bool pages_truncated = false;       // a replica changed more pages than it can list
+  uint64_t differences_left_out = 0;  // found but not shown
+  std::vector<Difference> outputs;
+  std::vector<InputView> inputs;
+  uint64_t inputs_total = 0;
+  std::vector<std::string> actions;  // what was done, in order
+  std::string outcome;
+};
+
+[[nodiscard]] const char* name_of(ReportKind kind);
+[[nodiscard]] std::string summary_of(const Report& report);
+[[nodiscard]] std::string render_text(const Report& report);
+[[nodiscard]] nlohmann::json render_json(const Report& report);
+
+}  // namespace evenkeel::host

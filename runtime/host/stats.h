@@ -1,0 +1,25 @@
+#pragma once
+// What the coordinator counts. Cumulative over the run; times in nanoseconds of CLOCK_MONOTONIC.
+#include <cstdint>
+
+namespace evenkeel::host {
+
+struct Stats {
+  uint64_t batches = 0;
+  uint64_t requests = 0;      // reads from clients that brought data: pipelined requests count once
+  uint64_t divergences = 0;   // batches whose first execution did not agree
+  uint64_t rollbacks = 0;     // times all replicas restored the image
+  uint64_t reexecutions = 0;  // batches run again sequentially
+  uint64_t leaks = 0;         // differences even then
+  uint64_t faults = 0;        // crashes, hangs, replicas that died
+  uint64_t poisoned = 0;      // of the faults: inputs that crash even alone
+  uint64_t forced = 0;        // of the divergences: by --force-mismatch
+  uint64_t dirty_pages = 0;   // hashed pages that differed from the image, summed over batches
+
+  uint64_t idle_ns = 0;     // in epoll, nothing to do
+  uint64_t read_ns = 0;     // accepting, reading
+  uint64_t wait_ns = 0;     // replicas at work
+  uint64_t release_ns = 0;  // sending
+};
+
+}  // namespace evenkeel::host

@@ -1,0 +1,25 @@
+#pragma once
+// Names for addresses in a replica, from its binaries' symbol tables: .symtab, else .dynsym, of the
+// file or of its separate debug file.
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "runtime/wire.h"
+
+namespace evenkeel::host {
+
+struct Symbol {
+  std::string name;
+  uint64_t offset = 0;  // of the address within it
+  uint64_t bytes = 0;   // 0: not told
+};
+
+// Of what a file's segments put at `file_offset` (continued beyond the file's end for .bss).
+[[nodiscard]] std::optional<Symbol> find_symbol(const std::string& path, uint64_t file_offset,
+                                                bool code);
+
+// "worker_main+0x12 (memcached)" for an instruction of a running process; else the address.
+[[nodiscard]] std::string name_code(int pid, uint64_t address);
+
+}  // namespace evenkeel::host
