@@ -33,10 +33,11 @@ struct Range {
   }
 };
 
-constexpr Range kMapArena{0x2000'0000'0000, 1 * kTiB};       // hashed: anonymous mmap, libraries
+constexpr Range kMapArena{0x2000'0000'0000, 1 * kTiB};       // hashed: anonymous mmap
 constexpr Range kStackArena{0x2400'0000'0000, 1 * kTiB};     // tracked: main stack, MAP_STACK
 constexpr Range kKernelArena{0x2800'0000'0000, 16 * kGiB};   // tracked: the virtual kernel's state
 constexpr Range kHeapMetaArena{0x2900'0000'0000, 1 * kTiB};  // tracked: allocator metadata
+constexpr Range kFileArena{0x2e00'0000'0000, 1 * kTiB};      // file mappings; see kernel/memory.h
 constexpr Range kDeckArena{0x3000'0000'0000, 1 * kTiB};      // runtime: the deck
 constexpr Range kTreeArena{0x3400'0000'0000, 1 * kTiB};      // runtime: Merkle tree nodes
 constexpr Range kImageArena{0x4000'0000'0000, 16 * kTiB};    // runtime: committed images
