@@ -3,8 +3,12 @@
 #include <cstdint>
 
 #include "runtime/kernel/kernel.h"
+#include "runtime/sched/thread.h"
 
 namespace evenkeel::kernel {
+
+// Before the runtime changes limits of its own. After init_fds().
+void init_process();
 
 // Ends the server: the calling thread never returns; no other thread runs on. Lock not held.
 [[noreturn]] void end_process(int status, int signal);
@@ -21,6 +25,8 @@ struct ProcessOutcome {
 };
 [[nodiscard]] ProcessOutcome process_outcome();
 void reset_process_outcome();  // a command begins
+// A new thread's name, signal mask and the like. Lock held.
+void inherit_thread_attributes(sched::Thread& child, const sched::Thread& parent);
 // clone() and fork() that would make a process.
 long fork_like(const Call& call);
 

@@ -3,10 +3,24 @@
 #include "runtime/kernel/signals.h"
 #include "runtime/sched/carrier.h"
 #include "runtime/sched/clock.h"
+#include "runtime/sched/lock.h"
 
 namespace evenkeel::kernel {
+namespace {
+
+Waited after_signal(bool restartable) {
+  bool restart = false;
+  const bool ran = run_pending_handlers(restart);
+  return !ran || (restart && restartable) ? Waited::kAgain : Waited::kInterrupted;
+}
+
+}  // namespace
 
 Waited wait_on(uint64_t key, uint64_t deadline_ns, bool restartable) {
+  if (signal_pending_for_self()) {  // sent while the thread was running
+    sched::unlock();
+    return after_signal(restartable);
+  }
   sched::enqueue_waiter(sched::self(), key, deadline_ns);
   sched::suspend_locked();
   switch (sched::self().wake) {
@@ -17,9 +31,7 @@ Waited wait_on(uint64_t key, uint64_t deadline_ns, bool restartable) {
     case sched::Wake::kSignal:
       break;
   }
-  bool restart = false;
-  const bool ran = run_pending_handlers(restart);
-  return !ran || (restart && restartable) ? Waited::kAgain : Waited::kInterrupted;
+  return after_signal(restartable);
 }
 
 uint64_t deadline_after(uint64_t timeout_ns) {

@@ -1,0 +1,186 @@
+#include "runtime/kernel/address_space.h"
+
+#include <sys/mman.h>
+
+#include "runtime/core/arena.h"
+#include "runtime/core/check.h"
+#include "runtime/kernel/file_space.h"
+
+namespace evenkeel::kernel {
+namespace {
+
+sys::Result protect_plainly(Range range, int protection) {
+  return sys::mprotect(space::as_pointer(range.begin), range.bytes, protection);
+}
+sys::Result discard_plainly(Range range) {
+  return sys::madvise(space::as_pointer(range.begin), range.bytes, MADV_DONTNEED);
+}
+void ignore_added(Range, bool) {}
+void ignore_removed(Range) {}
+
+constinit MemoryHooks g_hooks{protect_plainly, discard_plainly, ignore_added, ignore_removed};
+constinit space::Spaces* g_spaces = nullptr;  // set once by init_memory()
+
+void reserve(const Range& arena) {
+  const auto mapped =
+      sys::mmap(space::as_pointer(arena.begin), arena.bytes, PROT_READ | PROT_WRITE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+  if (!mapped.ok()) EVENKEEL_DIE("cannot reserve an address arena", "errno", mapped.err());
+}
+
+}  // namespace
+
+void set_memory_hooks(const MemoryHooks& hooks) { g_hooks = hooks; }
+
+void init_memory() {
+  reserve(kMapArena);
+  reserve(kStackArena);
+  files::reserve();
+  g_spaces = arena::create<space::Spaces>();
+  g_spaces->maps.init(kMapArena);
+  g_spaces->stacks.init(kStackArena);
+  g_spaces->files.init(kFileArena);
+}
+
+Range allocate_stack(uint64_t bytes) {
+  AddressMap& map = g_spaces->stacks;
+  const uint64_t total = page_ceil(bytes) + kPageBytes;
+  const uint64_t begin = map.first_fit(total);
+  EVENKEEL_CHECK(begin != 0);
+  const Range guard{begin, kPageBytes};
+  map.set(guard, {PieceKind::kAnonymous, PROT_NONE, 0, 0});
+  map.set({guard.end(), total - kPageBytes}, {PieceKind::kAnonymous, space::kReadWrite, 0, 0});
+  EVENKEEL_CHECK(protect_plainly(guard, PROT_NONE).ok());
+  return {guard.end(), total - kPageBytes};
+}
+
+void memory_quiescent() { files::announce_regions(); }
+
+void memory_committed() {
+  files::forget_aside();
+  files::drop_released();
+  ++g_spaces->epoch;
+}
+
+void memory_rolled_back() {
+  files::restore_aside();
+  files::drop_released();
+  ++g_spaces->epoch;
+}
+
+uint64_t used_end(const Range& arena) { return space::map_around(arena)->used_end(); }
+
+void for_each_used_range(const Range& arena, void (*visit)(void* context, Range range),
+                         void* context) {
+  const AddressMap& map = *space::map_around(arena);
+  const Range used{arena.begin, map.used_end() - arena.begin};
+  map.visit(used, [&](Range part, const Attributes& attributes) {
+    if (attributes.kind != PieceKind::kFree) visit(context, part);
+  });
+}
+
+namespace space {
+
+Spaces& spaces() { return *g_spaces; }
+const MemoryHooks& hooks() { return g_hooks; }
+
+AddressMap* map_around(Range range) {
+  for (AddressMap* map : {&g_spaces->maps, &g_spaces->stacks, &g_spaces->files}) {
+    const Range& arena = map->arena();
+    if (arena.contains(range.begin) && range.bytes <= arena.end() - range.begin) return map;
+  }
+  return nullptr;
+}
+
+bool all_mapped(const AddressMap& map, Range range) {
+  bool mapped = true;
+  map.visit(range, [&](Range, const Attributes& attributes) {
+    mapped &= attributes.kind == PieceKind::kAnonymous || attributes.kind == PieceKind::kFile;
+  });
+  return mapped;
+}
+
+bool all_free(const AddressMap& map, Range range) {
+  const Piece& piece = map.at(range.begin);
+  return piece.attributes.kind == PieceKind::kFree && piece.end >= range.end();
+}
+
+namespace {
+
+bool holds_files(const AddressMap& map) { return &map == &g_spaces->files; }
+
+// Free memory of a tracked arena is zero and readable and writable; keep it so.
+long place_part(Range part, const Attributes& before, int protection) {
+  if (before.kind == PieceKind::kAnonymous) {
+    const auto discarded = g_hooks.discard(part);
+    if (!discarded.ok()) return discarded.value();
+  }
+  const int in_force = before.kind == PieceKind::kAnonymous ? before.protection : kReadWrite;
+  return in_force == protection ? 0 : g_hooks.protect(part, protection).value();
+}
+
+long remove_part(Range part, const Attributes& before) {
+  if (before.protection != kReadWrite) {
+    const auto opened = g_hooks.protect(part, kReadWrite);
+    if (!opened.ok()) return opened.value();
+  }
+  return g_hooks.discard(part).value();
+}
+
+}  // namespace
+
+long place_anonymous(AddressMap& map, Range range, int protection) {
+  const Attributes after{PieceKind::kAnonymous, static_cast<uint8_t>(protection), 0, 0};
+  long result = 0;
+  map.visit(range, [&](Range part, const Attributes& before) {
+    if (result != 0) return;
+    result = holds_files(map) ? files::place_anonymous(part, before, protection)
+                              : place_part(part, before, protection);
+    if (result == 0) map.set(part, after);
+  });
+  return result;
+}
+
+long remove(AddressMap& map, Range range) {
+  long result = 0;
+  map.visit(range, [&](Range part, const Attributes& before) {
+    if (result != 0 || before.kind == PieceKind::kFree) return;
+    if (holds_files(map)) {
+      files::release(part, before);
+      return;
+    }
+    result = remove_part(part, before);
+    if (result == 0) map.set(part, Attributes{});
+  });
+  return result;
+}
+
+long protect(AddressMap& map, Range range, int protection) {
+  if (!all_mapped(map, range)) return -ENOMEM;
+  long result = 0;
+  map.visit(range, [&](Range part, const Attributes& before) {
+    if (result != 0 || before.protection == protection) return;
+    if (holds_files(map)) {
+      result = files::protect(part, before, protection);
+      return;
+    }
+    result = g_hooks.protect(part, protection).value();
+    if (result != 0) return;
+    Attributes after = before;
+    after.protection = static_cast<uint8_t>(protection);
+    map.set(part, after);
+  });
+  return result;
+}
+
+long zero(AddressMap& map, Range range) {
+  long result = 0;
+  map.visit(range, [&](Range part, const Attributes& attributes) {
+    if (result != 0 || attributes.kind != PieceKind::kAnonymous) return;
+    result = holds_files(map) ? files::zero(part) : g_hooks.discard(part).value();
+  });
+  return result;
+}
+
+}  // namespace space
+}  // namespace evenkeel::kernel
