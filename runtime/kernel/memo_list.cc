@@ -44,8 +44,9 @@ wire::FileMemo* MemoList::reuse(const Key& key) {
     wire::FileMemo& memo = memos_.memos[i];
     const uint32_t sequence = memo.sequence.load(std::memory_order_relaxed);
     if (sequence == 0 || sequence == key.sequence || !same_call(memo, key)) continue;
-    if (memo.thread == key.thread && memo.index == key.index) return &memo;
-    if (found == nullptr) found = &memo;
+    const bool same_place = memo.thread == key.thread && memo.index == key.index;
+    if (found == nullptr || same_place) found = &memo;
+    if (same_place) break;
   }
   // Taken out of sight, so that no other call of this command finds it before it is published.
   if (found != nullptr) found->sequence.store(0, std::memory_order_relaxed);
