@@ -12,6 +12,7 @@
 #include "runtime/kernel/kernel_write.h"
 #include "runtime/kernel/memory.h"
 #include "runtime/kernel/real_fd.h"
+#include "runtime/kernel/stdio.h"
 #include "runtime/kernel/vdso.h"
 #include "runtime/sched/carrier.h"
 #include "runtime/sched/clock.h"
@@ -49,6 +50,7 @@ struct StartArguments {
   void* stack_end;
 };
 constinit StartArguments g_start{};
+constinit int g_image_fd = -1;
 
 constexpr uint64_t kMainStackBytes = 8 << 20;  // RLIMIT_STACK's usual value
 
@@ -88,9 +90,7 @@ snapshot::Backend backend_of(wire::Tracker tracker) {
 }
 
 void start_snapshot(const wire::Deck& deck) {
-  const bool several = deck.boot.replica_count > 1;
-  const int image_fd = several ? kernel::move_fd_high(deck.boot.image_fd) : -1;
-  must(snapshot::init({backend_of(deck.boot.tracker), image_fd, deck.boot.verify != 0}),
+  must(snapshot::init({backend_of(deck.boot.tracker), g_image_fd, deck.boot.verify != 0}),
        "cannot track memory; see `evenkeel doctor`, or use --tracker mprotect");
   kernel::set_kernel_write_hook(snapshot::prepare_kernel_write);
   if (deck.boot.verify != 0) must(verify::init(), "cannot map the Merkle tree");
@@ -104,9 +104,11 @@ void build_kernel(wire::Deck& deck) {
   sched::init_order(deck, replica_number());
   kernel::set_memory_hooks(kMemoryHooks);
   kernel::init_memory();
-  kernel::init_real_fds();
   sched::set_batch_time({0, deck.boot.monotonic_ns, deck.boot.realtime_ns, 0, deck.boot.seed});
   kernel::init(deck, replica_number());
+  sys::close(deck_fd()).ignore();  // mapped; the number is the server's
+  g_image_fd = deck.boot.replica_count > 1 ? kernel::move_fd_high(deck.boot.image_fd) : -1;
+  kernel::init_stdio();
   sync::init();
   init_heap_order();
 }
@@ -146,7 +148,7 @@ sched::Thread& make_main_thread() {
   announce(deck);
   clean_environment(environ);
   build_kernel(deck);
-  kernel::patch_vdso();
+  must(kernel::patch_vdso(), "cannot patch the vDSO");
   install_handlers();
   sched::Thread& main_thread = make_main_thread();
   start_snapshot(deck);

@@ -2,6 +2,9 @@
 
 #include <signal.h>
 
+#include <algorithm>
+#include <bit>
+
 #include "runtime/core/check.h"
 #include "runtime/core/heap.h"
 #include "runtime/core/sys.h"
@@ -33,6 +36,7 @@ struct Pump {
   wire::Deck* deck;
   wire::Replica* me;
   uint32_t index;
+  uint32_t carriers;     // kernel threads when parallel
   uint32_t sequence;    // of the command under way
   uint32_t next_input;  // of the command's range
   bool executing;       // threads run for it
@@ -54,6 +58,16 @@ void set_counter(Counter counter, uint64_t value) {
   g.me->counters[counter].store(value, std::memory_order_relaxed);
 }
 
+uint32_t processors() {
+  uint64_t mask[16] = {};  // 1,024 processors; more than carriers could use
+  const auto bytes = sys::call(SYS_sched_getaffinity, 0, sizeof mask, sys::arg(mask));
+  uint32_t count = 0;
+  if (bytes.ok()) {
+    for (const uint64_t word : mask) count += static_cast<uint32_t>(std::popcount(word));
+  }
+  return std::max(count, 1u);
+}
+
 // ---- executing
 
 sched::OrderMode order_mode() {
@@ -69,7 +83,7 @@ uint32_t parallelism() {
   const wire::Boot& boot = g.deck->boot;
   if (command().sequential != 0) return 1;
   const bool serial = !primary() && boot.follower == wire::Follower::kSerial;
-  return serial ? 1 : boot.carriers;
+  return serial ? 1 : g.carriers;
 }
 
 // Lets one more group run. False: the command has no more.
@@ -290,6 +304,8 @@ bool obey() {
 
 void init_pump(wire::Deck& deck, uint32_t replica) {
   g.deck = &deck;
+  const uint32_t wanted = deck.boot.carriers != 0 ? deck.boot.carriers : processors();
+  g.carriers = std::min(wanted, sched::kMaxCarriers);
   g.me = &deck.replicas[replica];
   g.index = replica;
   g.sequence = 1;
@@ -306,7 +322,7 @@ void on_quiescent() {
       finish_execution();
     }
     publish_done();
-    if (g.sequence == 1) sched::add_carriers(g.deck->boot.carriers);
+    if (g.sequence == 1) sched::add_carriers(g.carriers);
     await_command();
     obey();
   }

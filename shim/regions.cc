@@ -27,6 +27,11 @@ bool starts_with(const char* text, const char* prefix) {
   return true;
 }
 
+bool equal(const char* a, const char* b) {
+  while (*a != '\0' && *a == *b) ++a, ++b;
+  return *a == *b;
+}
+
 const char* base_name(const char* path) {
   const char* base = path;
   for (; *path != '\0'; ++path) {
@@ -108,12 +113,18 @@ class Classifier {
   // False: leave it alone.
   bool classify(const Mapping& mapping, Kind& kind) {
     const bool named = mapping.path[0] != '\0';
-    if (named || mapping.begin != previous_end_) owner_ = owner_of(mapping);
+    if (named || mapping.begin != previous_end_) {
+      owner_ = owner_of(mapping);
+      owner_path_ = mapping.path;
+    }
     previous_end_ = mapping.end;
     if (owner_ == Owner::kNobody || !mapping.writable || mapping.shared) return false;
     kind = owner_ == Owner::kApplication ? Kind::kHashed : Kind::kTracked;
     return true;
   }
+
+  // The file whose data or .bss the last classified mapping is.
+  [[nodiscard]] const char* owner_path() const { return owner_path_; }
 
  private:
   enum class Owner { kNobody, kLibc, kApplication };
@@ -121,9 +132,7 @@ class Classifier {
   static Owner owner_of(const Mapping& mapping) {
     if (in_arena(mapping.begin)) return Owner::kNobody;
     if (mapping.path[0] == '/') {
-      if (std::memcmp(mapping.path, self_path_, sizeof self_path_) == 0 && self_path_[0] != 0) {
-        return Owner::kNobody;
-      }
+      if (equal(mapping.path, self_path_)) return Owner::kNobody;
       return is_libc(mapping.path) ? Owner::kLibc : Owner::kApplication;
     }
     // Anonymous: the dynamic linker's and libc's early memory, the main thread's TLS. In brackets:
@@ -133,6 +142,7 @@ class Classifier {
   }
 
   Owner owner_ = Owner::kNobody;
+  const char* owner_path_ = "";
   uint64_t previous_end_ = 0;
 
  public:
@@ -175,7 +185,7 @@ void track_memory(wire::Replica& replica, bool write_shared, bool hash) {
     if (!classifier.classify(mapping, kind)) continue;
     if (mapping.path[0] == '/') make_anonymous(mapping);
     const Range range{mapping.begin, mapping.end - mapping.begin};
-    add(sink, range, kind, mapping.offset, mapping.path);
+    add(sink, range, kind, mapping.offset, classifier.owner_path());
     if (kind == Kind::kHashed) hash_present(sink, range);
   }
   track_arenas(sink);

@@ -48,19 +48,23 @@ void must(sys::Result result, const char* what) {
   if (!result.ok()) die(__FILE__, __LINE__, what, "errno", nullptr, result.err());
 }
 
-// Copies what differs, page by page, so that equal pages stay clean.
-void copy_chunk(int pid, uint64_t address, size_t bytes) {
-  const iovec local{g_chunk, bytes};
-  const iovec remote{reinterpret_cast<void*>(address), bytes};
+// Copies what differs, page by page, so that equal pages stay clean. A page that the application has
+// made inaccessible (a guard page) is so in every replica, and skipped. Returns how far it came.
+size_t copy_chunk(int pid, uint64_t address, size_t room) {
+  const iovec local{g_chunk, room};
+  const iovec remote{reinterpret_cast<void*>(address), room};
   const auto got =
       sys::call(SYS_process_vm_readv, pid, sys::arg(&local), 1, sys::arg(&remote), 1, 0);
+  if (got.err() == EFAULT) return kPageBytes;
   must(got, "cannot read the primary's memory");
+  const auto bytes = static_cast<size_t>(got.value());  // short in front of an inaccessible page
   for (size_t at = 0; at < bytes; at += kPageBytes) {
     auto* mine = reinterpret_cast<char*>(address + at);
     if (std::memcmp(mine, g_chunk + at, kPageBytes) != 0) {
       std::memcpy(mine, g_chunk + at, kPageBytes);
     }
   }
+  return bytes;
 }
 
 void copy_memory(const wire::Replica& primary) {
@@ -70,8 +74,7 @@ void copy_memory(const wire::Replica& primary) {
     const uint64_t end = page_ceil(at + report.leaves[i].hash.low);
     while (at < end) {
       const size_t bytes = end - at < kChunkBytes ? end - at : kChunkBytes;
-      copy_chunk(primary.pid, at, bytes);
-      at += bytes;
+      at += copy_chunk(primary.pid, at, bytes);
     }
   }
 }

@@ -8,14 +8,16 @@
 #include "runtime/kernel/connection.h"
 #include "runtime/kernel/external.h"
 #include "runtime/kernel/fd_table.h"
+#include "runtime/kernel/file.h"
 #include "runtime/kernel/futex.h"
+#include "runtime/kernel/memo.h"
 #include "runtime/kernel/output.h"
 #include "runtime/kernel/process.h"
 #include "runtime/kernel/random.h"
+#include "runtime/kernel/real_fd.h"
 #include "runtime/kernel/signals.h"
 #include "runtime/kernel/socket.h"
 #include "runtime/kernel/state.h"
-#include "runtime/kernel/stdio.h"
 #include "runtime/sched/clock.h"
 #include "runtime/sched/lock.h"
 #include "runtime/sched/thread.h"
@@ -64,12 +66,15 @@ void init(wire::Deck& deck, uint32_t replica) {
   g.replica = replica;
   g.state = arena::create<State>();
   init_fds();
+  init_process();
+  init_real_fds();
   init_connections();
   init_sockets();
   init_futexes();
   init_random();
   init_signals();
-  init_stdio();
+  init_memo();
+  init_files();
 }
 
 void begin_command(const wire::Command& command) {
