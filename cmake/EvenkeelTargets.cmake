@@ -20,8 +20,11 @@ target_link_libraries(evenkeel_injected INTERFACE evenkeel_warnings)
 target_include_directories(evenkeel_injected INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_options(evenkeel_injected INTERFACE
   -O2 -fno-exceptions -fno-rtti -fno-threadsafe-statics -fno-stack-protector -fno-strict-aliasing
-  -fno-omit-frame-pointer $<$<NOT:$<BOOL:${EVENKEEL_SANITIZE}>>:-Wframe-larger-than=2048>
+  -fno-omit-frame-pointer
   $<$<CXX_COMPILER_ID:Clang>:-Wglobal-constructors -Wexit-time-destructors>)
+if(NOT EVENKEEL_SANITIZE)  # sanitizers make frames larger; a list has commas, no generator expression
+  target_compile_options(evenkeel_injected INTERFACE -Wframe-larger-than=2048)
+endif()
 
 # Ordinary C++20: coordinator, command line, examples, benchmarks.
 add_library(evenkeel_hosted INTERFACE)
