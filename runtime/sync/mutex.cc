@@ -197,7 +197,6 @@ int mutex_init(pthread_mutex_t* mutex, const pthread_mutexattr_t* attributes) {
 
 int mutex_destroy(pthread_mutex_t* mutex) {
   Mutex& m = at(mutex);
-  if (m.kind == kDestroyed) return EINVAL;
   if (!m.robust() && m.state.load(std::memory_order_relaxed) != 0) return EBUSY;
   m.kind = kDestroyed;
   return 0;

@@ -39,27 +39,28 @@ void init() { g_version = arena::create<uint32_t>(); }
 int once(pthread_once_t* control, void (*routine)()) {
   std::atomic_ref word(*reinterpret_cast<uint32_t*>(control));
   const auto key = reinterpret_cast<uint64_t>(control);
-  for (;;) {
-    // Done in an earlier batch: every replica knows, nothing to order. Done in this one: whether a
-    // thread finds it done depends on the schedule, so it asks in order.
-    // acquire: pairs with the release in complete().
-    const uint32_t seen = word.load(std::memory_order_acquire);
-    if (is_done(seen) && (seen != done_now() || !sched::started())) return 0;
-    const uint32_t mine = kRunning | self_number();
-    {
-      Section section(*g_version, sched::Tag::kOnce);
+  // Done in an earlier batch: every replica knows, nothing to order. Done in this one: whether a
+  // thread finds it done depends on the schedule, so it asks in order.
+  // acquire: pairs with the release in complete().
+  const uint32_t seen = word.load(std::memory_order_acquire);
+  if (is_done(seen) && (seen != done_now() || !sched::started())) return 0;
+  const uint32_t mine = kRunning | self_number();
+  {
+    Section section(*g_version, sched::Tag::kOnce);
+    for (;;) {
       const uint32_t now = word.load(std::memory_order_relaxed);
       if (is_done(now)) return 0;
-      if (now != 0 && now != mine) {
-        section.park("once", key, kForEver);
-        continue;
-      }
-      word.store(mine, std::memory_order_relaxed);
+      if (now == 0 || now == mine) break;
+      // The end of the routine is not ordered: one replica waits where another finds it done. So
+      // the waiting may leave no trace in the log.
+      section.park("once", key, kForEver);
+      section.enter_unordered();
     }
-    routine();
-    complete(word, key);
-    return 0;
+    word.store(mine, std::memory_order_relaxed);
   }
+  routine();
+  complete(word, key);
+  return 0;
 }
 
 }  // namespace evenkeel::sync

@@ -85,7 +85,8 @@ int acquire(Rwlock& lock, Access access, Deadline deadline) {
       take(lock, access, self_number());
       return 0;
     }
-    if (deadline.monotonic_ns != 0 && lock.writer == self_number()) return EDEADLK;
+    const bool only_tries = deadline.error == EBUSY;
+    if (!only_tries && lock.writer == self_number()) return EDEADLK;
     if (!deadline.may_wait()) return refuse(section, deadline.error);
     const sched::Wake wake = section.park("rwlock", key_of(lock, access), deadline);
     if (wake == sched::Wake::kWoken) return 0;  // whoever made it free has granted it

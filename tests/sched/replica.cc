@@ -40,12 +40,7 @@ const uint64_t kBegin = reinterpret_cast<uint64_t>(&g_child);
 const uint64_t kJoin = kBegin + 1;
 
 [[noreturn]] void end(int status) {
-  Child& child = *g_child;
-  if (child.role.mode == sched::OrderMode::kRecord) {
-    child.deck->replicas[child.role.index].done_sequence.store(kSequence,
-                                                               std::memory_order_release);
-    sched::announce_quiet();
-  }
+  end_command();
   sys::exit_group(status);
 }
 
@@ -179,6 +174,15 @@ void join_all() {
 }
 
 void at_quiescence(std::function<bool()> callback) { g_child->at_quiescence = std::move(callback); }
+
+void end_command() {
+  const Role& role = g_child->role;
+  if (role.mode != sched::OrderMode::kRecord) return;
+  g_child->deck->replicas[role.index].done_sequence.store(kSequence, std::memory_order_release);
+  sched::announce_quiet();
+}
+
+void finish() { end(kPassed); }
 
 uint64_t quiescences() { return g_child->quiescences; }
 

@@ -55,6 +55,10 @@ void join_all();
 // Called at quiescence, on the pump. True: threads were made ready. False, or none set: the next
 // timer expires, and without one the replica ends.
 void at_quiescence(std::function<bool()> callback);
+// From the callback. The command ends here: a primary's log will not grow any more.
+void end_command();
+// The replica has passed, though threads may still wait.
+[[noreturn]] void finish();
 // How often the replica has been quiescent since the body began.
 [[nodiscard]] uint64_t quiescences();
 // Parks the caller on `key`; wakes its waiters. Not ordered.
