@@ -169,6 +169,15 @@ struct Result {
   uint64_t fault_address;
   uint64_t fault_code;  // instruction pointer
   uint32_t fault_thread;
+  // kDiverged: thread `log_thread` was about to do `log_tag` (sched::Tag; 0: unknown) on the object
+  // whose version word is at `log_object` and has come to `log_version`, where its log has
+  // `log_entry` as number `log_index`; 0: the primary's log ends there.
+  uint32_t log_thread;
+  uint64_t log_index;
+  uint64_t log_object;
+  uint32_t log_entry;
+  uint32_t log_tag;
+  uint32_t log_version;
   uint32_t reserved;
 };
 
@@ -466,7 +475,7 @@ struct Deck {
 static_assert(std::atomic<uint64_t>::is_always_lock_free);
 static_assert(std::is_trivially_copyable_v<Command> && sizeof(Command) == 88);
 static_assert(std::is_trivially_copyable_v<Input> && sizeof(Input) == 40);
-static_assert(std::is_trivially_copyable_v<Result> && sizeof(Result) == 112);
+static_assert(std::is_trivially_copyable_v<Result> && sizeof(Result) == 144);
 static_assert(std::is_trivially_copyable_v<OutputRecord> && sizeof(OutputRecord) == 16);
 static_assert(sizeof(FileMemo) == 56);
 static_assert(std::is_standard_layout_v<Deck>);

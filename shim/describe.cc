@@ -36,12 +36,12 @@ void list_objects(uint64_t page, wire::PageDump& out) {
 
 }  // namespace
 
-uint32_t hash_changed(const snapshot::DirtyPages& dirty) {
+uint32_t hash_changed(const snapshot::DirtyPages& dirty, bool all) {
   size_t waiting = 0;
   uint32_t changed = 0;
   for (size_t i = 0; i < dirty.count; ++i) {
     const snapshot::DirtyPage& page = dirty.pages[i];
-    if (page.kind != snapshot::Kind::kHashed || page.unchanged) continue;
+    if (page.kind != snapshot::Kind::kHashed || (page.unchanged && !all)) continue;
     g_pages[waiting++] = page.address;
     ++changed;
     if (waiting == kChunk) {

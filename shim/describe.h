@@ -7,8 +7,9 @@
 
 namespace evenkeel::shim {
 
-// Brings the Merkle tree up to date; returns how many hashed pages really changed.
-uint32_t hash_changed(const snapshot::DirtyPages& dirty);
+// Brings the Merkle tree up to date; returns how many hashed pages really changed. `all`: also pages
+// that equal the image, because the image changed under the tree.
+uint32_t hash_changed(const snapshot::DirtyPages& dirty, bool all = false);
 
 // kDescribe: the changed leaves. kDump: whole pages with the heap objects on them.
 void describe(wire::Replica& replica);

@@ -6,6 +6,7 @@
 
 #include "runtime/core/arena.h"
 #include "runtime/core/check.h"
+#include "runtime/core/hash.h"
 #include "runtime/core/layout.h"
 #include "runtime/core/sys.h"
 #include "runtime/kernel/kernel.h"
@@ -58,17 +59,28 @@ void must(sys::Result result, const char* what) {
   if (!result.ok()) die(__FILE__, __LINE__, what, "errno", nullptr, result.err());
 }
 
-wire::Deck& attach_deck() {
-  // The deck is larger than its mapping need be only by rounding; the memfd has the size of a Deck.
+wire::Deck& attached_deck() { return *reinterpret_cast<wire::Deck*>(wire::kDeckAddress); }
+
+void attach_deck() {
   const auto mapped =
       sys::mmap(reinterpret_cast<void*>(wire::kDeckAddress), sizeof(wire::Deck),
                 PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE, deck_fd(), 0);
   must(mapped, "cannot map the deck");
-  auto& deck = *reinterpret_cast<wire::Deck*>(wire::kDeckAddress);
+  const wire::Deck& deck = attached_deck();
   if (deck.boot.magic != wire::kMagic || deck.boot.version != wire::kVersion) {
     EVENKEEL_DIE("library and coordinator differ in version", "deck", deck.boot.version);
   }
-  return deck;
+}
+
+// libc hides function pointers that it stores, also in malloc'ed memory, behind a random word of
+// each process: %fs:0x30, pointer_guard in glibc's tcbhead_t. Replicas must hide them alike. The
+// library is linked with -z initfirst, so this runs before any constructor can have stored one.
+[[gnu::constructor]] void share_pointer_guard() {
+  if (!active()) return;
+  attach_deck();
+  const uint64_t seed = attached_deck().boot.seed;
+  const uint64_t guard = hash64(&seed, sizeof seed, 0);
+  asm volatile("mov %0, %%fs:0x30" ::"r"(guard) : "memory");
 }
 
 // ---- glue between layers that may not include each other
@@ -144,7 +156,7 @@ sched::Thread& make_main_thread() {
 [[noreturn]] void start_replica() {
   constexpr unsigned long kFsgsbase = 2;  // HWCAP2_FSGSBASE
   sched::init_thread_pointers((getauxval(AT_HWCAP2) & kFsgsbase) != 0);
-  wire::Deck& deck = attach_deck();
+  wire::Deck& deck = attached_deck();
   announce(deck);
   clean_environment(environ);
   build_kernel(deck);

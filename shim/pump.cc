@@ -36,7 +36,7 @@ struct Pump {
   wire::Deck* deck;
   wire::Replica* me;
   uint32_t index;
-  uint32_t carriers;     // kernel threads when parallel
+  uint32_t carriers;    // kernel threads when parallel
   uint32_t sequence;    // of the command under way
   uint32_t next_input;  // of the command's range
   bool executing;       // threads run for it
@@ -173,6 +173,13 @@ void finish_execution() {
   result.fault_address = fault.address;
   result.fault_code = fault.code;
   result.fault_thread = fault.thread;
+  const sched::Contradiction& contradiction = sched::contradiction();
+  result.log_thread = sched::index_of(contradiction.thread);
+  result.log_index = contradiction.operation;
+  result.log_object = contradiction.object;
+  result.log_entry = contradiction.entry;
+  result.log_tag = static_cast<uint32_t>(contradiction.tag);
+  result.log_version = contradiction.version;
   // When the server ends, threads are cut off wherever they were: only its outputs count.
   const wire::Token root = result.status == Status::kExited ? wire::Token{} : result.root;
   g.current = verify::chain(g.previous, root, result.outputs, command().batch);

@@ -48,8 +48,9 @@ void must(sys::Result result, const char* what) {
   if (!result.ok()) die(__FILE__, __LINE__, what, "errno", nullptr, result.err());
 }
 
-// Copies what differs, page by page, so that equal pages stay clean. A page that the application has
-// made inaccessible (a guard page) is so in every replica, and skipped. Returns how far it came.
+// Copies what differs, page by page, so that equal pages stay clean. A page that the application
+// has made inaccessible (a guard page) is so in every replica, and skipped. Returns how far it
+// came.
 size_t copy_chunk(int pid, uint64_t address, size_t room) {
   const iovec local{g_chunk, room};
   const iovec remote{reinterpret_cast<void*>(address), room};
@@ -82,7 +83,8 @@ void copy_memory(const wire::Replica& primary) {
 void settle(bool write_shared, bool hash) {
   snapshot::DirtyPages dirty{};
   must(snapshot::collect(dirty), "cannot collect dirty pages");
-  if (hash) hash_changed(dirty);
+  // A follower's image is the primary's already, so nothing seems changed to it.
+  if (hash) hash_changed(dirty, true);
   snapshot::commit(write_shared);
   if (hash) verify::settle();
   kernel::memory_committed();

@@ -37,6 +37,8 @@ struct State {
   std::atomic<uint32_t> waiter_count;  // of them
   Thread* blocked;                     // follower: consumed a kBlocked entry; lock held
   std::atomic<bool> unordered;         // follower: the log overflowed and is used up
+  std::atomic<bool> contradicted;
+  Contradiction contradiction;
   Cursor cursors[wire::kMaxThreads];
 };
 constinit State g{};
@@ -88,6 +90,23 @@ uint32_t next_entry(const Thread& thread) {
   const wire::ThreadLog& log = g.log->thread[index_of(thread.id)];
   return g.log->entry[log.segment[cursor.count / wire::kSegmentEntries]]
                      [cursor.count % wire::kSegmentEntries];
+}
+
+void note_contradiction(const Thread& thread, const uint32_t* version, uint32_t tag) {
+  if (g.contradicted.exchange(true, std::memory_order_acq_rel)) return;
+  const bool logged = entry_available(thread);
+  g.contradiction = {true,
+                     thread.id,
+                     cursor_of(thread).count,
+                     logged ? next_entry(thread) : 0,
+                     static_cast<Tag>(tag),
+                     reinterpret_cast<uint64_t>(version),
+                     version != nullptr ? *version & kVersionMask : 0};
+}
+
+[[noreturn]] void diverge_at(const uint32_t* version, uint32_t tag) {
+  note_contradiction(self(), version, tag);
+  diverge();
 }
 
 void add_waiter_locked(Thread& thread, const uint32_t* turn_word, uint32_t turn_version) {
@@ -169,13 +188,13 @@ void park_until_settled(Thread& thread) {
   suspend_locked();
 }
 
-Turn replay_version(Thread& thread, const uint32_t& version, uint32_t wanted) {
+Turn replay_version(Thread& thread, const uint32_t& version, uint32_t wanted, uint32_t tag) {
   for (;;) {
     const uint32_t now = load_version(version);
     if (now == wanted) return Turn::kDue;
     if (g.unordered.load(std::memory_order_acquire)) return Turn::kOpen;
     const uint32_t behind = (wanted - now) & kVersionMask;
-    if (behind > kVersionMask / 2) diverge();  // somebody has taken our turn
+    if (behind > kVersionMask / 2) diverge_at(&version, tag);  // somebody has taken our turn
     if (stopping()) abandon();
     await_version(thread, version, wanted);
   }
@@ -185,7 +204,7 @@ Turn replay_outcome(const uint32_t& version, uint32_t tag) {
   Thread& thread = self();
   if (!await_entry(thread)) return Turn::kOpen;
   const uint32_t entry = next_entry(thread);
-  if ((entry & kTagBits) != tag) diverge();
+  if ((entry & kTagBits) != tag) diverge_at(&version, tag);
   if ((entry & kFailure) != 0) {
     consume();
     return Turn::kFailed;
@@ -195,13 +214,13 @@ Turn replay_outcome(const uint32_t& version, uint32_t tag) {
     park_until_settled(thread);
     return Turn::kBlocked;
   }
-  return replay_version(thread, version, entry >> 8);
+  return replay_version(thread, version, entry >> 8, tag);
 }
 
 // For operations that neither fail nor block before they are logged.
 void replay_turn(const uint32_t& version, uint32_t tag) {
   const Turn turn = replay_outcome(version, tag);
-  if (turn == Turn::kFailed || turn == Turn::kBlocked) diverge();
+  if (turn == Turn::kFailed || turn == Turn::kBlocked) diverge_at(&version, tag);
 }
 
 bool primary_is_done() {
@@ -248,6 +267,8 @@ void begin_order(OrderMode mode, uint32_t sequence) {
   g.waiters = nullptr;
   g.waiter_count.store(0, std::memory_order_relaxed);
   g.unordered.store(false, std::memory_order_relaxed);
+  g.contradicted.store(false, std::memory_order_relaxed);
+  g.contradiction = {};
   if (mode == OrderMode::kRecord) {
     g.log->segments_used.store(0, std::memory_order_relaxed);
     g.log->overflow.store(0, std::memory_order_relaxed);
@@ -309,7 +330,10 @@ Turn await_outcome(const uint32_t& version, Tag tag) {
   return replay_outcome(version, static_cast<uint32_t>(tag));
 }
 
+const Contradiction& contradiction() { return g.contradiction; }
+
 void diverge() {
+  if (!g.contradicted.load(std::memory_order_relaxed)) note_contradiction(self(), nullptr, 0);
   stop();
   abandon();
 }
@@ -318,7 +342,9 @@ bool recorded_failure(Tag tag, bool& failed) {
   if (g.mode != OrderMode::kReplay) return false;
   if (!await_entry(self())) return false;
   const uint32_t entry = next_entry(self());
-  if ((entry & ~kFailure & 0xff) != static_cast<uint32_t>(tag)) diverge();
+  if ((entry & ~kFailure & 0xff) != static_cast<uint32_t>(tag)) {
+    diverge_at(nullptr, static_cast<uint32_t>(tag));
+  }
   failed = (entry & kFailure) != 0;
   if (failed) consume();
   return true;
@@ -356,6 +382,7 @@ void wait_for_order(bool others_running) {
   if (release_those_with_entries() != 0) return;
   if (g.log->overflow.load(std::memory_order_acquire) != 0) return run_unordered();
   if (complete && !others_running) {
+    note_contradiction(*g.waiters, g.waiters->turn_word, 0);
     stop();
     return;
   }

@@ -84,6 +84,18 @@ void passed_at(const uint32_t& version, uint32_t seen, Tag tag);
 // The caller sees that this replica is not where its log says. Lock not held.
 [[noreturn]] void diverge();
 
+// Where a follower first met its log's contradiction in the current command.
+struct Contradiction {
+  bool found;
+  ThreadId thread;
+  uint64_t operation;  // number within the thread's log
+  uint32_t entry;      // what the log has there; 0: nothing, the primary's log is complete
+  Tag tag;             // what the thread was about to do; 0: unknown
+  uint64_t object;     // address of the version word; 0: unknown
+  uint32_t version;    // that it had come to
+};
+[[nodiscard]] const Contradiction& contradiction();
+
 // Threads that wait for their turn or for the log. Lock held.
 [[nodiscard]] bool order_waiters();
 // Lock held: makes those ready that wait for an entry and now have it.
