@@ -71,11 +71,13 @@ bool Conductor::serve_externals() {
 void Conductor::wait() {
   const uint64_t started = monotonic_ns();
   if (may_spin_) spin();
-  while (!all_done()) {
+  for (bool tick = false; !all_done();) {
     const uint32_t ring = deck_.doorbell.load();
-    if (serve_externals() || all_done()) continue;
+    if (serve_externals()) continue;
+    // After the doorbell was read: a signal from here on changes it, and sleep() returns at once.
+    look_around(tick, started);
     sleep(ring);
-    look_around(deck_.doorbell.load() == ring, started);
+    tick = deck_.doorbell.load() == ring;
   }
   stats_.wait_ns += monotonic_ns() - started;
 }
@@ -93,8 +95,8 @@ void Conductor::sleep(uint32_t ring) {
 }
 
 void Conductor::look_around(bool tick, uint64_t started_ns) {
-  // The handler rings the doorbell too, so a tick is not what finds an ordinary death.
   if (tick || signals_.child_waits()) bury_the_dead();
+  if (tick && deck_.primary_lost.load() == sequence_) replicas_.wake_followers();
   if (const int signal = signals_.impatient(); signal != 0) {
     say("second {}: not waiting for the server any longer", ::strsignal(signal));
     throw Ending{0, signal};

@@ -63,7 +63,8 @@ void Repair::repair(Batch& batch, Verdict verdict, bool forced) {
   if (verdict == Verdict::kExited) end_of_server();
   const bool fault = any_fault(parts_.deck, parts_.replicas.live_mask());
   Report report = open_report(fault ? ReportKind::kFault : ReportKind::kDivergence, &batch);
-  report.forced = forced && verdict == Verdict::kAgreed;
+  // A real difference in a batch that was to be forced is a real one.
+  report.forced = forced && !fault && report.differing_pages == 0 && report.outputs.empty();
   report_ = &report;
   leaked_ = false;
   dropped_ = false;

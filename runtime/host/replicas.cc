@@ -83,6 +83,10 @@ void Replicas::bury(uint32_t index) {
   deck_.primary_lost.store(deck_.command_sequence.load(), std::memory_order_release);
   deck_.log.overflow.store(1, std::memory_order_release);
   deck_.log_quiet.fetch_add(1, std::memory_order_release);
+  wake_followers();
+}
+
+void Replicas::wake_followers() {
   futex_wake_all(deck_.log_sequence);
   futex_wake_all(deck_.log_quiet);
 }

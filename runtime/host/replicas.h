@@ -26,6 +26,10 @@ class Replicas {
   // longer live, and the primary is another if it was among them (see wire primary_lost).
   uint32_t reap();
 
+  // The primary died during the present command: wakes those who wait for it. A follower that had
+  // not gone to sleep yet when it was first woken would sleep on: so this is repeated.
+  void wake_followers();
+
   [[nodiscard]] uint32_t count() const { return count_; }
   [[nodiscard]] uint32_t live_mask() const { return live_; }
   [[nodiscard]] uint32_t live_count() const {
