@@ -13,13 +13,9 @@
 namespace evenkeel::snapshot::mprotect_tracker {
 namespace {
 
-constexpr size_t kMaxUsedRanges = 16384;  // x 16 B; four per thread
-
 constinit PresentPages pagemap;
 constinit uint64_t* written = nullptr;  // kMaxDirtyPages addresses
 constinit std::atomic<uint64_t> written_count = 0;
-constinit Range* used_ranges = nullptr;
-constinit size_t used_count = 0;
 
 uint64_t address_of(const Region& region, uint64_t index) {
   return region.range.begin + index * kPageBytes;
@@ -62,25 +58,47 @@ sys::Result list_stacks() {
   for (size_t i = 0; i < region_count(); ++i) {
     const Region& region = region_at(i);
     if (region.kind != Kind::kStack) continue;
-    if (used_count == 0 || pagemap.has_scan()) {
-      const auto listed = pagemap.report(region.range, to_list);
-      if (!listed.ok()) return listed;
-      continue;
-    }
-    for (size_t k = 0; k < used_count; ++k) {
-      if (!region.range.contains(used_ranges[k].begin)) continue;
-      const auto listed = pagemap.report(used_ranges[k], to_list);
-      if (!listed.ok()) return listed;
-    }
+    auto result = sys::Result(0);
+    for_each_used(region, [&result, to_list](Range used) {
+      if (result.ok()) result = pagemap.report(used, to_list);
+    });
+    if (!result.ok()) return result;
   }
   return sys::Result(0);
 }
 
-// Protects pages [first, last) again. Where the kernel refuses (too many mappings) they stay open
-// and count as written in the next batch as well.
-void close_pages(Region& region, uint64_t first, uint64_t last) {
-  for (uint64_t i = first; i < last; ++i) clear_bit(region.written, i);
-  if (!protection::apply(region, first, last).ok()) mark(region, first, last);
+// Where the kernel refuses to protect (too many mappings) pages stay open and count as written in
+// the next batch as well.
+void apply_or_keep_open(Region& region, uint64_t first, uint64_t last, const uint64_t* pages,
+                        const uint64_t* end) {
+  if (protection::apply(region, first, last).ok()) return;
+  for (; pages != end; ++pages)
+    mark(region, region.page_index(*pages), region.page_index(*pages) + 1);
+}
+
+// Protects the pages of [list, end), all of one region, again. A call that makes several islands
+// read-only at once costs 1.7 us each instead of 2.7 us; between islands everything must be
+// read-only already.
+void close_pages(Region& region, const uint64_t* list, const uint64_t* end) {
+  constexpr uint64_t kBridgePages = 1024;  // x 1 ns
+  for (const uint64_t* page = list; page != end; ++page) {
+    clear_bit(region.written, region.page_index(*page));
+  }
+  // relaxed: all threads have parked.
+  const bool restricted = region.restricted.load(std::memory_order_relaxed);
+  while (list != end) {
+    const uint64_t first = region.page_index(*list);
+    const uint64_t* from = list;
+    uint64_t last = first + 1;
+    for (++list; list != end; ++list) {
+      const uint64_t next = region.page_index(*list);
+      const bool bridged = next == last || (!restricted && next - last < kBridgePages &&
+                                            next_bit(region.written, last, next) == next);
+      if (!bridged) break;
+      last = next + 1;
+    }
+    apply_or_keep_open(region, first, last, from, list);
+  }
 }
 
 // Back to what the application asked for.
@@ -94,19 +112,11 @@ sys::Result release(Region& region) {
   return protection::apply(region, 0, region.pages());
 }
 
-size_t run_end(const Region& region, const uint64_t* list, size_t from, size_t count) {
-  size_t i = from + 1;
-  while (i < count && list[i] == list[i - 1] + kPageBytes && region.range.contains(list[i])) ++i;
-  return i;
-}
-
 }  // namespace
 
 sys::Result open() {
   written = static_cast<uint64_t*>(book_allocate(kMaxDirtyPages * sizeof(uint64_t)));
-  used_ranges = static_cast<Range*>(book_allocate(kMaxUsedRanges * sizeof(Range)));
   written_count.store(0, std::memory_order_relaxed);
-  used_count = 0;
   return pagemap.open();
 }
 
@@ -140,17 +150,17 @@ sys::Result find(RunSink sink) {
   // relaxed: all threads have parked, and parking is an acquire.
   const uint64_t count = written_count.exchange(0, std::memory_order_relaxed);
   std::sort(written, written + count);
-  RegionCursor cursor;
-  for (uint64_t i = 0; i < count;) {
-    Region* region = cursor.at(written[i]);
+  const uint64_t* const end = written + count;
+  for (const uint64_t* page = written; page != end;) {
+    Region* region = find_region(*page);
     EVENKEEL_CHECK(region != nullptr);
-    const uint64_t begin = written[i];
-    i = run_end(*region, written, i, count);
-    const uint64_t end = written[i - 1] + kPageBytes;
-    if (region->kind != Kind::kStack) {
-      close_pages(*region, region->page_index(begin), region->page_index(end));
+    const uint64_t* const first = page;
+    while (page != end && region->range.contains(*page)) ++page;
+    // The list is read for the sink before pages that must stay open are put on it again.
+    for (const uint64_t* each = first; each != page; ++each) {
+      sink.run(sink.context, *each, *each + kPageBytes);
     }
-    sink.run(sink.context, begin, end);
+    if (region->kind != Kind::kStack) close_pages(*region, first, page);
   }
   return sys::Result(0);
 }
@@ -169,15 +179,6 @@ bool make_hot(uint64_t page) {
 bool make_cold(uint64_t page) {
   list_page(page);
   return true;
-}
-
-void set_used_ranges(Range region, const Range* used, size_t count) {
-  // Those of other stack regions stay.
-  Range* const last = std::remove_if(used_ranges, used_ranges + used_count,
-                                     [region](Range old) { return region.contains(old.begin); });
-  used_count = static_cast<size_t>(last - used_ranges);
-  EVENKEEL_CHECK(used_count + count <= kMaxUsedRanges);
-  for (size_t i = 0; i < count; ++i) used_ranges[used_count++] = used[i];
 }
 
 void pretend_old_kernel() { pagemap.forget_scan(); }

@@ -4,6 +4,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+
 #include "runtime/core/check.h"
 #include "snapshot/bits.h"
 
@@ -70,6 +72,9 @@ void move_region(Region& to, const Region& from) {
   to.has_image = from.has_image;
   to.written = from.written;
   to.protection = from.protection;
+  to.used = from.used;
+  to.used_count = from.used_count;
+  to.used_known = from.used_known;
 }
 
 Region& open_slot(size_t slot) {
@@ -129,6 +134,9 @@ sys::Result insert_region(Range range, Kind kind, bool shared) {
   region.has_image = static_cast<uint64_t*>(book_allocate(bitmap_bytes(region)));
   region.written = static_cast<uint64_t*>(book_allocate(bitmap_bytes(region)));
   region.protection = static_cast<uint8_t*>(book_allocate(region.pages()));
+  region.used = static_cast<Range*>(book_allocate(kMaxUsedRanges * sizeof(Range)));
+  region.used_count = 0;
+  region.used_known = false;
   return sys::Result(0);
 }
 
@@ -144,8 +152,35 @@ void erase_region(Range range) {
   drop_memory(region.has_image, bitmap_bytes(region), MADV_DONTNEED);
   drop_memory(region.written, bitmap_bytes(region), MADV_DONTNEED);
   drop_memory(region.protection, region.pages(), MADV_DONTNEED);
+  drop_memory(region.used, region.used_count * sizeof(Range), MADV_DONTNEED);
   for (size_t i = slot + 1; i < count; ++i) move_region(regions[i - 1], regions[i]);
   --count;
+}
+
+bool set_used(Region& region, const Range* used, size_t count) {
+  size_t kept = 0;
+  bool changed = !region.used_known;
+  for (size_t i = 0; i < count; ++i) {
+    const uint64_t begin = std::max(page_floor(used[i].begin), region.range.begin);
+    const uint64_t end = std::min(page_ceil(used[i].end()), region.range.end());
+    if (begin >= end) continue;
+    Range* const last = kept == 0 ? nullptr : &region.used[kept - 1];
+    EVENKEEL_CHECK(last == nullptr || last->begin <= begin);
+    if (last != nullptr && (begin <= last->end() || kept == kMaxUsedRanges)) {
+      const uint64_t joined_bytes = std::max(last->end(), end) - last->begin;
+      changed = changed || joined_bytes != last->bytes;
+      last->bytes = joined_bytes;
+      continue;
+    }
+    const Range range = {begin, end - begin};
+    Range& slot = region.used[kept++];
+    changed = changed || slot.begin != range.begin || slot.bytes != range.bytes;
+    slot = range;
+  }
+  changed = changed || kept != region.used_count;
+  region.used_count = kept;
+  region.used_known = true;
+  return changed;
 }
 
 size_t region_count() { return count; }

@@ -18,7 +18,8 @@
 
 namespace evenkeel::snapshot {
 
-constexpr uint64_t kMaxRegions = 2048;  // heap, maps, stacks, kernel + two per loaded library
+constexpr uint64_t kMaxRegions = 2048;    // heap, maps, stacks, kernel + two per loaded library
+constexpr size_t kMaxUsedRanges = 16384;  // of a region; more: the last one covers the rest
 constexpr uint64_t kSharedImageBytes = 8 * kTiB;
 constexpr uint64_t kPrivateImageBytes = 7 * kTiB;
 constexpr uint64_t kBookBytes = 1 * kTiB;
@@ -33,6 +34,10 @@ struct Region {
   uint64_t* has_image;  // bit per page; clear: the image is zero and its memory must not be read
   uint64_t* written;    // bit per page, kMprotect only: unprotected and listed
   uint8_t* protection;  // byte per page, see protection.h
+  // Where pages can have been written, ascending, disjoint. Not known: everywhere.
+  Range* used;
+  size_t used_count;
+  bool used_known;
 
   [[nodiscard]] uint64_t page_index(uint64_t address) const {
     return (address - range.begin) / kPageBytes;
@@ -53,6 +58,15 @@ void* book_allocate(uint64_t bytes);
 sys::Result insert_region(Range range, Kind kind, bool shared);
 // Forgets the region and frees its image and bookkeeping.
 void erase_region(Range range);
+
+// Clips, rounds to pages and joins what overlaps; `used` must ascend. False: as before.
+bool set_used(Region& region, const Range* used, size_t count);
+
+template <typename Visit>
+void for_each_used(const Region& region, Visit visit) {
+  if (!region.used_known) return visit(region.range);
+  for (size_t i = 0; i < region.used_count; ++i) visit(region.used[i]);
+}
 
 [[nodiscard]] size_t region_count();
 [[nodiscard]] Region& region_at(size_t index);

@@ -30,8 +30,8 @@ alignas(kPageBytes) constinit const uint8_t zero_page[kPageBytes] = {};
 
 bool uses_mprotect() { return config_.backend == Backend::kMprotect; }
 
-sys::Result find_written(RunSink sink) {
-  return uses_mprotect() ? mprotect_tracker::find(sink) : uffd_tracker::find(sink);
+sys::Result find_written(RunSink sink, bool everywhere) {
+  return uses_mprotect() ? mprotect_tracker::find(sink) : uffd_tracker::find(sink, everywhere);
 }
 bool make_hot(uint64_t page) {
   return uses_mprotect() ? mprotect_tracker::make_hot(page) : uffd_tracker::make_hot(page);
@@ -72,13 +72,14 @@ struct Gathering {
 
 // Pending pages become all pages written since the last commit. They are kept on failure too: what
 // the tracker has reported before it failed it will not report again.
-sys::Result gather() {
+sys::Result gather(bool everywhere) {
   Gathering gathering;
   pages.begin_collect();
   const auto found = find_written({[](void* context, uint64_t begin, uint64_t end) {
                                      static_cast<Gathering*>(context)->append_run(begin, end);
                                    },
-                                   &gathering});
+                                   &gathering},
+                                  everywhere);
   if (found.ok()) gathering.append_hot_below(UINT64_MAX);
   pages.merge_fresh();
   return found;
@@ -220,6 +221,7 @@ sys::Result init(const Config& config) {
     unmap_arenas();
     return opened;
   }
+  if (!uses_mprotect()) uffd_tracker::start();
   pages.allocate();
   protection::init(uses_mprotect());
   return sys::Result(0);
@@ -261,7 +263,9 @@ sys::Result remove_region(Range range) {
 }
 
 void set_used_ranges(Range region, const Range* used, size_t count) {
-  if (uses_mprotect()) mprotect_tracker::set_used_ranges(region, used, count);
+  Region* known = find_region(region.begin);
+  if (known == nullptr || !set_used(*known, used, count)) return;
+  if (!uses_mprotect()) uffd_tracker::used_ranges_changed();
 }
 
 sys::Result protect(Range range, int protection) {
@@ -288,7 +292,7 @@ sys::Result discard(Range range) {
 sys::Result collect(DirtyPages& out) {
   protection::restore_lifted();  // of an earlier collect of this batch
   const uint64_t started_ns = sys::monotonic_ns();
-  const auto gathered = gather();
+  const auto gathered = gather(false);
   const uint64_t gathered_ns = sys::monotonic_ns();
   stats_.scan_ns += gathered_ns - started_ns;
   out = {pages.begin(), pages.size()};
@@ -321,7 +325,7 @@ void commit(bool write_shared) {
 void rollback() {
   const uint64_t started_ns = sys::monotonic_ns();
   protection::restore_lifted();
-  EVENKEEL_CHECK(gather().ok());
+  EVENKEEL_CHECK(gather(true).ok());
   if (uses_mprotect()) open_pending_for_write();
   lift_where_needed(PROT_READ | PROT_WRITE);
   RegionCursor cursor;
@@ -329,7 +333,7 @@ void rollback() {
     if (!page.unchanged) image::load(*cursor.at(page.address), page.address);
   }
   // Restoring wrote to the pages: protect them again, and forget that.
-  EVENKEEL_CHECK(find_written({[](void*, uint64_t, uint64_t) {}, nullptr}).ok());
+  EVENKEEL_CHECK(find_written({[](void*, uint64_t, uint64_t) {}, nullptr}, true).ok());
   pages.clear();
   protection::restore_lifted();
   protection::undo_changes();

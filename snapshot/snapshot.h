@@ -74,9 +74,12 @@ sys::Result add_region(Range range, Kind kind, bool write_shared = true);
 // Before the memory is unmapped. Exactly a range that was added; ENOENT otherwise.
 sys::Result remove_region(Range range);
 
-// Where in a kStack region pages can have been written: for kMprotect on kernels before 6.7, where
-// looking for present pages costs 2 ns per page of address space. The union must cover what was
-// used at the last commit and what is used now. Otherwise needless, and then ignored.
+// The parts of a region in which pages can have been written since it was added, ascending; rounded
+// to pages, clipped to the region. Never called: everywhere. Saves 17 us a batch for each arena of
+// terabytes, and is cheap to call with the same ranges before every collect(). One range from the
+// begin of an arena to its high-water mark is as good as many. A page written outside is found
+// late: after 256 batches, or by rollback(). In a kStack region with kMprotect the ranges must
+// cover what was in use at the last commit and what is in use now; what is outside is not copied.
 void set_used_ranges(Range region, const Range* used, size_t count);
 
 // The application's mprotect(2) within one region. Undone by rollback(), made lasting by commit().

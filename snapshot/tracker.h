@@ -20,12 +20,15 @@ namespace uffd_tracker {
 
 [[nodiscard]] bool available();
 sys::Result open();
+void start();  // after open(), once the book is there
 void close();
 // Reports the pages that exist and protects them.
 sys::Result begin(const Region& region, RunSink sink);
 void end(const Region& region);
-// Reports the pages written since the last call and protects them again.
-sys::Result find(RunSink sink);
+// Reports the pages written since the last call and protects them again. Looks where pages are
+// used, and now and then, or if `everywhere`, in whole regions.
+sys::Result find(RunSink sink, bool everywhere);
+void used_ranges_changed();
 // Leaves a page unprotected, and the reverse: it is then reported by the next find().
 bool make_hot(uint64_t page);
 bool make_cold(uint64_t page);
@@ -42,7 +45,6 @@ sys::Result find(RunSink sink);
 bool make_hot(uint64_t page);
 bool make_cold(uint64_t page);
 
-void set_used_ranges(Range region, const Range* used, size_t count);
 // Pages [first, last) become writable (where the application may write) and count as written.
 // Async-signal-safe and concurrent.
 void open_for_write(Region& region, uint64_t first, uint64_t last);

@@ -56,6 +56,7 @@ class World {
       committed_ = now_;
     }
     for (const Zone& zone : zones()) EXPECT_TRUE(snapshot::add_region(zone.range, zone.kind).ok());
+    if (below(2) == 0) tell_used();
   }
 
   void batch() {
@@ -102,6 +103,17 @@ class World {
     const uint64_t pages = zone.range.bytes / kPageBytes;
     const uint64_t cluster = pages > 1000 ? below(4) * (pages / 4) : 0;
     return zone.range.begin + (cluster + below(std::min<uint64_t>(pages, 60))) * kPageBytes;
+  }
+  // The clusters of the large zones.
+  void tell_used() {
+    for (size_t i = 0; i < 3; ++i) {
+      const Range whole = zones()[i].range;
+      Range used[4];
+      for (uint64_t k = 0; k < 4; ++k) {
+        used[k] = {whole.begin + k * (whole.bytes / 4), 60 * kPageBytes};
+      }
+      snapshot::set_used_ranges(whole, used, 4);
+    }
   }
   uint64_t pick_page() {
     const auto all = zones();

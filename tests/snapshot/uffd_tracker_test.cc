@@ -61,5 +61,56 @@ TEST(UffdTracker, HugePagesFromBeforeAreTrackedByPage) {
   EXPECT_EQ(memory.at(7), 1);
 }
 
+// Dense memory is scanned in another way of the kernel's, which must find the same.
+TEST(UffdTracker, DenseMemoryIsTrackedExactly) {
+  constexpr uint64_t kPages = 16384;  // 64 MiB
+  const Memory memory({kBase, kTiB});
+  const Session session(Backend::kUserfaultfd);
+  for (uint64_t i = 0; i < kPages; ++i) {
+    if (i % 16 != 5) memory.at(i) = 1;  // with holes that have never been touched
+  }
+  ASSERT_TRUE(snapshot::add_region(memory.range(), Kind::kHashed).ok());
+  const Range used = {kBase, (kPages + 100) * kPageBytes};
+  snapshot::set_used_ranges(memory.range(), &used, 1);
+  for (int i = 0; i < 3; ++i) {
+    for (const auto& page : collect()) ASSERT_TRUE(page.unchanged);
+    snapshot::commit(true);
+  }
+  EXPECT_EQ(collect_addresses(), Pages{});
+  for (uint64_t round = 0; round < 200; ++round) {
+    const uint64_t page = 1 + round * 79 % (kPages - 1);
+    memory.at(page, 8) = static_cast<uint8_t>(round + 1);  // holes of the run included
+    memory.at(kPages + round % 100) = static_cast<uint8_t>(round + 1);
+    ASSERT_EQ(collect_addresses(), (Pages{memory.page(page), memory.page(kPages + round % 100)}));
+    if (round % 2 == 0) {
+      snapshot::commit(true);
+    } else {
+      snapshot::rollback();
+      ASSERT_EQ(memory.at(page, 8), 0);
+    }
+  }
+}
+
+TEST(UffdTracker, PagesOutsideTheUsedRangesAreFoundLate) {
+  const Memory memory({kBase, kTiB});
+  const Session session(Backend::kUserfaultfd);
+  ASSERT_TRUE(snapshot::add_region(memory.range(), Kind::kHashed).ok());
+  const Range used = {kBase, 16 * kPageBytes};
+  snapshot::set_used_ranges(memory.range(), &used, 1);
+  const uint64_t far = 100'000'000;
+  memory.at(far) = 1;
+  EXPECT_EQ(collect_addresses(), Pages{});
+  int batches = 1;
+  for (snapshot::commit(true); collect_addresses().empty(); ++batches) {
+    snapshot::commit(true);
+    ASSERT_LE(batches, 256);
+  }
+  snapshot::rollback();
+  EXPECT_EQ(memory.at(far), 0);
+  memory.at(far) = 1;
+  snapshot::rollback();
+  EXPECT_EQ(memory.at(far), 0);
+}
+
 }  // namespace
 }  // namespace evenkeel::test
