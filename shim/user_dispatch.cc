@@ -16,9 +16,10 @@
 #include "snapshot/snapshot.h"
 
 // The library's text, from the linker: the only place whose system calls are not dispatched.
+// Hidden: or the server's own `etext`, if it exports one, would take the place of ours.
 extern "C" {
-extern const char __ehdr_start[];
-extern const char etext[];
+[[gnu::visibility("hidden")]] extern const char __ehdr_start[];
+[[gnu::visibility("hidden")]] extern const char etext[];
 [[gnu::visibility("hidden")]] void evenkeel_restorer();
 }
 
