@@ -10,6 +10,7 @@
 
 #include "runtime/kernel/dispatch.h"
 #include "runtime/kernel/fd_table.h"
+#include "runtime/kernel/file.h"
 #include "runtime/kernel/wait.h"
 #include "runtime/sched/carrier.h"
 #include "runtime/sched/lock.h"
@@ -202,6 +203,9 @@ long sys_fcntl(const Call& call) {
       return 0;
     default:
       break;
+  }
+  if (is_lock_command(call.integer(1))) {
+    return lock_record(fd, call.integer(1), call.pointer<struct flock>(2));
   }
   count_unhandled("fcntl command");
   return -EINVAL;
