@@ -72,11 +72,13 @@ void remove_self(char* list) {
   *out = '\0';
 }
 
-// <library's folder>/../bin/evenkeel, or two up when installed in lib/evenkeel.
+// bin/evenkeel beside the library's folder: lib, or as installed lib/evenkeel or (with Debian's
+// multiarch) lib/x86_64-linux-gnu/evenkeel.
 bool find_coordinator(Text<512>& path) {
   const char* own = own_path();
   const auto folder_bytes = static_cast<size_t>(base_name(own, length(own)) - own);
-  for (const char* relative : {"../bin/evenkeel", "../../bin/evenkeel"}) {
+  for (const char* relative :
+       {"../bin/evenkeel", "../../bin/evenkeel", "../../../bin/evenkeel"}) {
     char folder[400] = {};
     if (folder_bytes >= sizeof folder) return false;
     std::memcpy(folder, own, folder_bytes);
