@@ -23,6 +23,7 @@ class Batch {
     used_ = 0;
     requests_ = 0;
     group_ = 0;
+    group_in_use_ = false;
     urgent_ = false;
   }
 
@@ -60,12 +61,13 @@ class Batch {
     push(kind, channel, 0, 0, value);
     urgent_ = urgent;
   }
-  // (Room for as many signals as there are beyond has_room(): kSignalRoom.)
-  // A group of its own: handlers run when everything before has come to rest.
+  // A group of its own: handlers run when everything before has come to rest. has_room() keeps
+  // room for kSignalRoom of them.
   void add_signal(int signal) {
-    if (count_ != 0) ++group_;
+    if (group_in_use_) ++group_;
     push(wire::InputKind::kSignal, 0, 0, 0, signal);
     ++group_;
+    group_in_use_ = false;
   }
 
   [[nodiscard]] const wire::Input& input(uint32_t index) const { return deck_.inputs[index]; }
@@ -90,12 +92,14 @@ class Batch {
             int64_t value) {
     deck_.inputs[count_++] = {kind, group_, channel, used_, bytes, listener, value};
     used_ += (bytes + 15U) & ~15U;  // payloads start aligned, for whoever reads structures
+    group_in_use_ = true;
     urgent_ = true;
   }
 
   wire::Deck& deck_;
   uint32_t count_ = 0;
   uint32_t group_ = 0;
+  bool group_in_use_ = false;
   uint64_t used_ = 0;
   uint64_t requests_ = 0;
   bool urgent_ = false;
