@@ -88,6 +88,14 @@ void erase_region(uint32_t at) {
   std::memmove(&g.regions[at], &g.regions[at + 1], (g.region_count - at) * sizeof(Range));
 }
 
+// Puts protections in force that are not the usual one.
+void restrict(Range region) {
+  map().visit(region, [](Range part, const Attributes& attributes) {
+    if (attributes.protection == kReadWrite) return;
+    EVENKEEL_CHECK(space::hooks().protect(part, attributes.protection).ok());
+  });
+}
+
 // The snapshot wants it readable and writable first, and learns of other protections after that.
 void announce(Range range) {
   if (g.region_count == kMaxRegions) {
@@ -97,10 +105,7 @@ void announce(Range range) {
   EVENKEEL_CHECK(protect_plainly(range, kReadWrite) == 0);
   space::hooks().region_added(range, true);
   insert_region(range);
-  map().visit(range, [](Range part, const Attributes& attributes) {
-    if (attributes.protection == kReadWrite) return;
-    EVENKEEL_CHECK(space::hooks().protect(part, attributes.protection).ok());
-  });
+  restrict(range);
 }
 
 bool still_anonymous(Range range) {
@@ -332,6 +337,12 @@ void restore_aside() {
     if (!back.ok()) EVENKEEL_DIE("cannot bring a mapping back", "address", aside.home.begin);
   }
   restore_mappings();
+}
+
+// The protections of a region that was announced after the last commit were set in the batch that
+// has been rolled back, so the snapshot has undone them.
+void restore_protections() {
+  for (uint32_t i = 0; i < g.region_count; ++i) restrict(g.regions[i]);
 }
 
 }  // namespace evenkeel::kernel::files

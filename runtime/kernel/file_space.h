@@ -30,9 +30,10 @@ long zero(Range part);  // anonymous
 void release(Range part, const Attributes& before);
 
 // The pump: see memory.h.
-void announce_regions();
+void announce_regions();  // whatever is anonymous and not announced yet
 void drop_released();
 void forget_aside();   // commit
 void restore_aside();  // rollback
+void restore_protections();
 
 }  // namespace evenkeel::kernel::files

@@ -37,8 +37,9 @@ struct Replacement {
 // ---- the vDSO as an ELF image
 
 struct Image {
-  uint64_t base;  // of the mapping
-  uint64_t bias;  // added to the addresses in the file
+  uint64_t base;   // of the mapping
+  uint64_t bytes;  // of the mapping
+  uint64_t bias;   // added to the addresses in the file
   const Elf64_Sym* symbols;
   uint32_t symbol_count;
   const char* names;
@@ -77,7 +78,12 @@ bool parse(uint64_t elf_header, Image& image) {
   const Elf64_Phdr* load = find_segment(header, PT_LOAD);
   const Elf64_Phdr* dynamic = find_segment(header, PT_DYNAMIC);
   if (load == nullptr || dynamic == nullptr) return false;
-  image = {elf_header, elf_header + load->p_offset - load->p_vaddr, nullptr, 0, nullptr};
+  const uint64_t sections_end = header.e_shoff + uint64_t{header.e_shnum} * header.e_shentsize;
+  const uint64_t load_end = load->p_offset + load->p_memsz;
+  image = {};
+  image.base = elf_header;
+  image.bytes = page_ceil(sections_end > load_end ? sections_end : load_end);
+  image.bias = elf_header + load->p_offset - load->p_vaddr;
   for (const auto* d = at<Elf64_Dyn>(elf_header + dynamic->p_offset); d->d_tag != DT_NULL; ++d) {
     const uint64_t address = image.bias + d->d_un.d_ptr;
     if (d->d_tag == DT_SYMTAB) image.symbols = at<Elf64_Sym>(address);
@@ -117,14 +123,9 @@ Jump jump_to(const void* target) {
   return jump;
 }
 
-sys::Result write_by_mprotect(uint64_t address, const Jump& jump) {
-  const uint64_t begin = page_floor(address);
-  const uint64_t bytes = page_ceil(address + sizeof jump) - begin;
-  auto* pages = reinterpret_cast<void*>(begin);
-  const auto opened = sys::mprotect(pages, bytes, PROT_READ | PROT_WRITE | PROT_EXEC);
-  if (!opened.ok()) return opened;
-  std::memcpy(reinterpret_cast<void*>(address), &jump, sizeof jump);
-  return sys::mprotect(pages, bytes, PROT_READ | PROT_EXEC);
+// The whole mapping at once: it is a special one, which the kernel refuses to split (EINVAL).
+sys::Result protect(const Image& image, int protection) {
+  return sys::mprotect(reinterpret_cast<void*>(image.base), image.bytes, protection);
 }
 
 sys::Result write_by_memory_file(uint64_t address, const Jump& jump) {
@@ -136,18 +137,26 @@ sys::Result write_by_memory_file(uint64_t address, const Jump& jump) {
   return written;
 }
 
-// A short write would leave half a jump: there is none within two pages that are both mapped.
-sys::Result replace(const Image& image, const Replacement& replacement, CodeWriter writer,
-                    long& count) {
-  const Elf64_Sym* symbol = find_function(image, replacement.name);
-  if (symbol == nullptr) return sys::Result(0);
-  EVENKEEL_CHECK(symbol->st_size >= sizeof(Jump));
-  const uint64_t address = image.bias + symbol->st_value;
-  const Jump jump = jump_to(replacement.function);
-  const auto done = writer == CodeWriter::kMprotect ? write_by_mprotect(address, jump)
-                                                    : write_by_memory_file(address, jump);
-  if (done.ok()) ++count;
-  return done;
+sys::Result write_code(uint64_t address, const Jump& jump, CodeWriter writer) {
+  if (writer == CodeWriter::kMemoryFile) return write_by_memory_file(address, jump);
+  std::memcpy(reinterpret_cast<void*>(address), &jump, sizeof jump);
+  return sys::Result(0);
+}
+
+// What the vDSO does not have needs no replacement. Returns how many it had.
+sys::Result replace_all(const Image& image, const Replacement* replacements, size_t count,
+                        CodeWriter writer) {
+  long replaced = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const Elf64_Sym* symbol = find_function(image, replacements[i].name);
+    if (symbol == nullptr) continue;
+    EVENKEEL_CHECK(symbol->st_size >= sizeof(Jump));
+    const auto written =
+        write_code(image.bias + symbol->st_value, jump_to(replacements[i].function), writer);
+    if (!written.ok()) return written;
+    ++replaced;
+  }
+  return sys::Result(replaced);
 }
 
 template <typename F>
@@ -181,12 +190,13 @@ sys::Result patch_vdso_at(uint64_t elf_header, CodeWriter writer) {
       {"__vdso_getcpu", code(getcpu_entry)},
       {"__vdso_getrandom", code(getrandom_entry)},
   };
-  long count = 0;
-  for (const Replacement& replacement : replacements) {
-    const auto done = replace(image, replacement, writer, count);
-    if (!done.ok()) return done;
-  }
-  return sys::Result(count);
+  constexpr size_t kCount = sizeof replacements / sizeof *replacements;
+  if (writer == CodeWriter::kMemoryFile) return replace_all(image, replacements, kCount, writer);
+  const auto opened = protect(image, PROT_READ | PROT_WRITE | PROT_EXEC);
+  if (!opened.ok()) return opened;
+  const auto replaced = replace_all(image, replacements, kCount, writer);
+  const auto closed = protect(image, PROT_READ | PROT_EXEC);
+  return closed.ok() ? replaced : closed;
 }
 
 sys::Result patch_vdso() {
