@@ -136,10 +136,10 @@ long open_file(const Request& request) {
   if (reply.result < 0) return reply.result;
   Opened opened;
   std::memcpy(&opened, reply.payload, sizeof opened);
-  const long here = open_here(request, static_cast<int>(directory), opened);
-  if (here < 0) {
+  // Where it cannot be opened its use fails, but the server gets the same descriptor everywhere:
+  // tables of replicas that differ would never agree again.
+  if (open_here(request, static_cast<int>(directory), opened) < 0) {
     count_unhandled("file that only the primary can open");
-    return here;
   }
   File* file = make_file(request, opened);
   if (file->object.type == ObjectType::kPassed) count_unhandled("open of a special file");
@@ -169,6 +169,8 @@ long open_request(const Request& request) {
     return -EINVAL;
   }
   if (request.path == nullptr) return -EFAULT;
+  // The server's threads are not the kernel's: what has such a number there is somebody else.
+  if (has_prefix(request.path, "/proc/self/task/")) return -ENOENT;
   const DeviceKind kind = find_device(request.path);
   if (kind == DeviceKind::kNone) return open_file(request);
   Object* device = nullptr;

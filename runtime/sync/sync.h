@@ -83,4 +83,6 @@ int barrier_wait(pthread_barrier_t* barrier);
 // `routine` again, as POSIX wants; other threads wait until somebody completes it.
 int once(pthread_once_t* control, void (*routine)());
 
+int set_name(pthread_t thread, const char* name);
+
 }  // namespace evenkeel::sync
