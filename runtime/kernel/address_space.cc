@@ -56,8 +56,8 @@ Range allocate_stack(uint64_t bytes) {
 
 void memory_quiescent() { files::announce_regions(); }
 
-// What is left of a region that was partly unmapped is announced here, not when the next batch ends:
-// its present content is the image's.
+// What is left of a region that was partly unmapped is announced here, not when the next batch
+// ends: its present content is the image's.
 void memory_committed() {
   files::forget_aside();
   files::drop_released();

@@ -8,6 +8,7 @@
 #include "runtime/kernel/dispatch.h"
 #include "runtime/kernel/fd_table.h"
 #include "runtime/kernel/poll.h"
+#include "runtime/kernel/signals.h"
 #include "runtime/kernel/state.h"
 #include "runtime/kernel/wait.h"
 #include "runtime/sched/carrier.h"
@@ -270,12 +271,12 @@ long sys_epoll_ctl(const Call& call) {
 long sys_epoll_wait(const Call& call) { return wait_call(call, deadline_of_ms(call.integer(3))); }
 
 long sys_epoll_pwait(const Call& call) {
-  if (call.args[4] != 0) count_unhandled("epoll_pwait signal mask");
+  const SignalMaskScope scope(call.pointer<const uint64_t>(4));
   return sys_epoll_wait(call);
 }
 
 long sys_epoll_pwait2(const Call& call) {
-  if (call.args[4] != 0) count_unhandled("epoll_pwait signal mask");
+  const SignalMaskScope scope(call.pointer<const uint64_t>(4));
   const auto* timeout = call.pointer<const timespec>(3);
   if (timeout == nullptr) return wait_call(call, sched::kNoDeadline);
   const uint64_t ns = static_cast<uint64_t>(timeout->tv_sec) * 1'000'000'000 +

@@ -9,6 +9,7 @@
 #include "runtime/core/arena.h"
 #include "runtime/kernel/dispatch.h"
 #include "runtime/kernel/fd_table.h"
+#include "runtime/kernel/signals.h"
 #include "runtime/kernel/state.h"
 #include "runtime/kernel/wait.h"
 #include "runtime/sched/carrier.h"
@@ -144,7 +145,7 @@ long sys_poll(const Call& call) {
 }
 
 long sys_ppoll(const Call& call) {
-  if (call.args[3] != 0) count_unhandled("ppoll signal mask");
+  const SignalMaskScope scope(call.pointer<const uint64_t>(3));
   return poll_until(call.pointer<pollfd>(0), call.args[1],
                     deadline_of(call.pointer<const timespec>(2)));
 }
@@ -158,11 +159,11 @@ long sys_select(const Call& call) {
 
 long sys_pselect6(const Call& call) {
   struct MaskArgument {
-    const void* mask;
+    const uint64_t* mask;
     uint64_t bytes;
   };
   const auto* mask = call.pointer<const MaskArgument>(5);
-  if (mask != nullptr && mask->mask != nullptr) count_unhandled("pselect signal mask");
+  const SignalMaskScope scope(mask != nullptr ? mask->mask : nullptr);
   return select_until(call.integer(0), sets_of(call), deadline_of(call.pointer<const timespec>(4)));
 }
 

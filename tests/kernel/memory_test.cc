@@ -283,6 +283,24 @@ TEST_P(MemoryWithRollback, TracksTheDataOfALibraryLoadedLater) {
             kPassed);
 }
 
+TEST_P(MemoryWithRollback, GoesOnTrackingWhatIsLeftOfALibrarysData) {
+  const NumberedFile file(4);
+  EXPECT_EQ(run_kernel([&] {
+              Boundaries boundaries(GetParam());
+              Library library{};
+              for (int step = 0; step < 4; ++step) {
+                boundaries.pass(step < 3 ? Decision::kCommit : Decision::kRollback);
+                volatile uint8_t& last = byte(library.data + kPageBytes);
+                if (step == 0) library = load(file);
+                if (step == 1) REQUIRE_EQ(call(SYS_munmap, library.bss, kPageBytes), 0);
+                if (step == 2) last = 9;
+                if (step == 3) REQUIRE_EQ(last, 4);
+              }
+              require_loaded(library, file);
+            }),
+            kPassed);
+}
+
 TEST_P(MemoryWithRollback, BringsBackAFileMappingThatWasWrittenTo) {
   const NumberedFile file(4);
   EXPECT_EQ(run_kernel([&] {

@@ -320,6 +320,29 @@ TEST(Signals, WakeSigsuspendAndRestoreTheMask) {
             kPassed);
 }
 
+// The classic way to wait for either without a race.
+TEST(Signals, InterruptACallWithAMaskThatLetsThemIn) {
+  EXPECT_EQ(run_kernel([] {
+              handle(SIGUSR1, SA_RESTART);
+              block(bit(SIGUSR1) | bit(SIGUSR2));
+              kill_self(SIGUSR1);
+              const uint64_t let_in = bit(SIGUSR2);
+              const long set = call(SYS_epoll_create1, 0);
+              uint64_t event[2] = {};
+              REQUIRE_EQ(call(SYS_epoll_pwait, set, event, 1, -1, &let_in, 8), -EINTR);
+              REQUIRE_EQ(seen_count, 1);
+              REQUIRE_EQ(seen[0].interrupted, bit(SIGUSR2));
+              REQUIRE_EQ(current_mask(), bit(SIGUSR1) | bit(SIGUSR2));
+              kill_self(SIGUSR1);
+              REQUIRE_EQ(call(SYS_ppoll, 0, 0, 0, &let_in, 8), -EINTR);
+              kill_self(SIGUSR1);
+              const uint64_t mask_argument[2] = {reinterpret_cast<uint64_t>(&let_in), 8};
+              REQUIRE_EQ(call(SYS_pselect6, 0, 0, 0, 0, 0, mask_argument), -EINTR);
+              REQUIRE_EQ(seen_count, 3);
+            }),
+            kPassed);
+}
+
 TEST(Signals, CanBeReadFromADescriptor) {
   EXPECT_EQ(run_kernel([] {
               const uint64_t set = bit(SIGHUP) | bit(SIGUSR1);
