@@ -31,6 +31,14 @@ inline bool set_bit_shared(uint64_t* bits, uint64_t index) {
   return (word.fetch_or(mask, std::memory_order_acq_rel) & mask) == 0;
 }
 
+// By hand: std::popcount() calls into libgcc where the compiler may not assume the instruction.
+inline uint64_t count_bits(uint64_t word) {
+  word -= (word >> 1) & 0x5555'5555'5555'5555;
+  word = (word & 0x3333'3333'3333'3333) + ((word >> 2) & 0x3333'3333'3333'3333);
+  word = (word + (word >> 4)) & 0x0f0f'0f0f'0f0f'0f0f;
+  return (word * 0x0101'0101'0101'0101) >> 56;
+}
+
 // First set bit in [from, limit), or limit.
 inline uint64_t next_bit(const uint64_t* bits, uint64_t from, uint64_t limit) {
   while (from < limit) {

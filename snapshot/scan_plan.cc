@@ -1,7 +1,6 @@
 #include "snapshot/scan_plan.h"
 
 #include <algorithm>
-#include <bit>
 
 #include "snapshot/bits.h"
 
@@ -22,9 +21,9 @@ constexpr size_t kMaxSpans = 65536;  // x 24 B
 
 bool is_dense(const Region& region, uint64_t block) {
   const uint64_t* words = region.has_image + region.page_index(block) / kBitsPerWord;
-  int pages = 0;
-  for (uint64_t i = 0; i < kBlockPages / kBitsPerWord; ++i) pages += std::popcount(words[i]);
-  return static_cast<uint64_t>(pages) >= kDensePages;
+  uint64_t pages = 0;
+  for (uint64_t i = 0; i < kBlockPages / kBitsPerWord; ++i) pages += count_bits(words[i]);
+  return pages >= kDensePages;
 }
 
 }  // namespace

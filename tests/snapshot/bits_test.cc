@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <thread>
 #include <vector>
 
@@ -34,6 +35,14 @@ TEST(Bits, NextSkipsToSetBitsWithinTheLimit) {
   EXPECT_EQ(next_bit(bits, 65, 256), 255U);
   EXPECT_EQ(next_bit(bits, 65, 200), 200U);
   EXPECT_EQ(next_bit(bits, 10, 10), 10U);
+}
+
+TEST(Bits, CountsSetBits) {
+  EXPECT_EQ(count_bits(0), 0U);
+  EXPECT_EQ(count_bits(UINT64_MAX), 64U);
+  for (uint64_t word = 1; word < UINT64_MAX / 3; word = word * 3 + 1) {
+    EXPECT_EQ(count_bits(word), static_cast<uint64_t>(std::popcount(word)));
+  }
 }
 
 TEST(Bits, OneThreadWinsEachSharedBit) {
