@@ -17,7 +17,7 @@ namespace {
 constexpr uint32_t kMaxBindOptions = 16;  // wire::BindArguments::options
 
 bool matches(const wire::ExternalCall& call, const std::vector<uint8_t>& in) {
-  return call.in_bytes == in.size() && std::memcmp(call.in, in.data(), in.size()) == 0;
+  return std::equal(in.begin(), in.end(), call.in, call.in + call.in_bytes);
 }
 
 bool read_arguments(const wire::ExternalCall& call, wire::BindArguments& out) {
@@ -64,7 +64,7 @@ bool Externals::serve(wire::ExternalCall& call) {
   const Answer& known = answer(call);
   call.result = known.result;
   call.out_bytes = static_cast<uint32_t>(known.out.size());
-  std::memcpy(call.out, known.out.data(), known.out.size());
+  std::copy(known.out.begin(), known.out.end(), call.out);
   call.state.store(2, std::memory_order_release);  // publishes result and out
   futex_wake_all(call.state);
   return true;
