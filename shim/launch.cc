@@ -77,8 +77,7 @@ void remove_self(char* list) {
 bool find_coordinator(Text<512>& path) {
   const char* own = own_path();
   const auto folder_bytes = static_cast<size_t>(base_name(own, length(own)) - own);
-  for (const char* relative :
-       {"../bin/evenkeel", "../../bin/evenkeel", "../../../bin/evenkeel"}) {
+  for (const char* relative : {"../bin/evenkeel", "../../bin/evenkeel", "../../../bin/evenkeel"}) {
     char folder[400] = {};
     if (folder_bytes >= sizeof folder) return false;
     std::memcpy(folder, own, folder_bytes);

@@ -21,7 +21,8 @@ rules='
   shim               verify mixer
   runtime/host       runtime/wire.h
   examples
-  bench              runtime/core snapshot verify
+  bench              runtime/core runtime/wire.h runtime/sched runtime/sync runtime/kernel snapshot
+  bench              verify tests/sched
   bench/load
   tests              runtime snapshot verify mixer shim
   tests/support
