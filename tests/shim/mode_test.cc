@@ -78,6 +78,16 @@ TEST_F(Mode, WrappersRunTheirCommandsAndEndWithTheirStatus) {
   EXPECT_EQ(run_to_end({"timeout", "60", "true"}, environment).ending, (Ending{.status = 0}));
 }
 
+// ---- a replica: every replaced symbol answers as libc's does
+
+TEST_F(Mode, ReplicasBehaveAsWithoutTheLibrary) {
+  const Finished native = run_to_end({kProbe, "argument"});
+  const Finished replicas =
+      run_to_end({evenkeel_path(), "run", "--state-dir", root_.path(), "--", kProbe, "argument"});
+  EXPECT_EQ(replicas.ending, native.ending) << replicas.err;
+  EXPECT_EQ(replicas.out, native.out);
+}
+
 // ---- the server
 
 TEST_F(Mode, ServerBecomesTheCoordinatorInItsOwnProcess) {
