@@ -13,6 +13,7 @@
 #include "runtime/kernel/state.h"
 #include "runtime/kernel/wait.h"
 #include "runtime/sched/carrier.h"
+#include "runtime/sched/clock.h"
 #include "runtime/sched/lock.h"
 #include "runtime/sched/order.h"
 
@@ -63,6 +64,19 @@ uint64_t deadline_of(const timespec* timeout) {
   const uint64_t ns = static_cast<uint64_t>(timeout->tv_sec) * 1'000'000'000 +
                       static_cast<uint64_t>(timeout->tv_nsec);
   return ns == 0 ? 0 : deadline_after(ns);
+}
+
+// What Linux leaves in the caller's timeout: the time that was not needed.
+timespec rest_until(uint64_t deadline_ns) {
+  constexpr uint64_t kSecond_ns = 1'000'000'000;
+  const uint64_t now = sched::batch_time().monotonic_ns;
+  const uint64_t rest = deadline_ns > now ? deadline_ns - now : 0;
+  return {static_cast<time_t>(rest / kSecond_ns), static_cast<long>(rest % kSecond_ns)};
+}
+
+bool valid_timeout(const timespec* timeout) {
+  if (timeout == nullptr) return true;
+  return timeout->tv_sec >= 0 && timeout->tv_nsec >= 0 && timeout->tv_nsec < 1'000'000'000;
 }
 
 // select() in terms of poll(): FD_SETSIZE descriptors at most.
@@ -145,16 +159,26 @@ long sys_poll(const Call& call) {
 }
 
 long sys_ppoll(const Call& call) {
+  auto* timeout = call.pointer<timespec>(2);
+  if (!valid_timeout(timeout)) return -EINVAL;
   const SignalMaskScope scope(call.pointer<const uint64_t>(3));
-  return poll_until(call.pointer<pollfd>(0), call.args[1],
-                    deadline_of(call.pointer<const timespec>(2)));
+  const uint64_t deadline_ns = deadline_of(timeout);
+  const long result = poll_until(call.pointer<pollfd>(0), call.args[1], deadline_ns);
+  if (timeout != nullptr) *timeout = rest_until(deadline_ns);
+  return result;
 }
 
 long sys_select(const Call& call) {
-  const auto* timeout = call.pointer<const timeval>(4);
+  auto* timeout = call.pointer<timeval>(4);
   if (timeout == nullptr) return select_until(call.integer(0), sets_of(call), sched::kNoDeadline);
-  const timespec precise{timeout->tv_sec, timeout->tv_usec * 1000};
-  return select_until(call.integer(0), sets_of(call), deadline_of(&precise));
+  if (timeout->tv_sec < 0 || timeout->tv_usec < 0) return -EINVAL;
+  const timespec precise{timeout->tv_sec + timeout->tv_usec / 1'000'000,
+                         timeout->tv_usec % 1'000'000 * 1000};
+  const uint64_t deadline_ns = deadline_of(&precise);
+  const long result = select_until(call.integer(0), sets_of(call), deadline_ns);
+  const timespec rest = rest_until(deadline_ns);
+  *timeout = {rest.tv_sec, rest.tv_nsec / 1000};
+  return result;
 }
 
 long sys_pselect6(const Call& call) {
@@ -163,8 +187,13 @@ long sys_pselect6(const Call& call) {
     uint64_t bytes;
   };
   const auto* mask = call.pointer<const MaskArgument>(5);
+  auto* timeout = call.pointer<timespec>(4);
+  if (!valid_timeout(timeout)) return -EINVAL;
   const SignalMaskScope scope(mask != nullptr ? mask->mask : nullptr);
-  return select_until(call.integer(0), sets_of(call), deadline_of(call.pointer<const timespec>(4)));
+  const uint64_t deadline_ns = deadline_of(timeout);
+  const long result = select_until(call.integer(0), sets_of(call), deadline_ns);
+  if (timeout != nullptr) *timeout = rest_until(deadline_ns);
+  return result;
 }
 
 }  // namespace evenkeel::kernel
