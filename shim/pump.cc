@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "runtime/core/arena.h"
 #include "runtime/core/check.h"
 #include "runtime/core/heap.h"
 #include "runtime/core/sys.h"
@@ -118,11 +119,34 @@ bool start_groups() {
 
 // ---- the end of a command
 
+// One range per arena: what was ever handed out. The scan would walk the rest in vain.
+void tell_used_memory() {
+  const auto tell = [](Range arena, uint64_t used_end) {
+    const Range used{arena.begin, page_ceil(used_end) - arena.begin};
+    snapshot::set_used_ranges(arena, &used, 1);
+  };
+  struct Ends {
+    uint64_t heap, meta;
+  } ends{kHeapArena.begin, kHeapMetaArena.begin};
+  heap::for_each_used_range(
+      [](void* context, Range range) {
+        auto& found = *static_cast<Ends*>(context);
+        (kHeapArena.contains(range.begin) ? found.heap : found.meta) = range.end();
+      },
+      &ends);
+  tell(kHeapArena, ends.heap);
+  tell(kHeapMetaArena, ends.meta);
+  tell(kKernelArena, arena::used_end());
+  tell(kMapArena, kernel::used_end(kMapArena));
+  tell(kStackArena, kernel::used_end(kStackArena));
+}
+
 void collect(wire::Result& result) {
   if (result.status == Status::kQuiescent) {  // otherwise threads may stand inside the allocator
     heap::apply_remote_frees();
     kernel::memory_quiescent();
   }
+  tell_used_memory();
   snapshot::DirtyPages dirty{};
   const auto collected = snapshot::collect(dirty);
   if (!collected.ok()) EVENKEEL_DIE("cannot collect dirty pages", "errno", collected.err());
