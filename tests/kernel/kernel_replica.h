@@ -41,8 +41,8 @@ inline int run_kernel(std::function<void()> body, std::function<void(wire::Boot&
 enum class Decision { kNone, kCommit, kRollback };
 
 // The pump's part of commit and rollback for a body of one thread. That thread's stack is not
-// rolled back, so every boundary must be passed at one call site of one frame: then the context
-// that a rollback restores is the one that is there.
+// rolled back, so every boundary must be passed from the same frame: then the context that a
+// rollback restores is the one that is there.
 class Boundaries {
  public:
   explicit Boundaries(snapshot::Backend backend) {
@@ -65,7 +65,12 @@ class Boundaries {
     at_quiescence([this] { return decide(); });
   }
 
-  void pass(Decision decision) {
+  ~Boundaries() { at_quiescence({}); }
+  Boundaries(const Boundaries&) = delete;
+  Boundaries& operator=(const Boundaries&) = delete;
+
+  // noipa: neither inlined at one place and not at another, nor cloned.
+  [[gnu::noipa]] void pass(Decision decision) {
     decision_ = decision;
     park(key());
   }
