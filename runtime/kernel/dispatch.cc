@@ -1,6 +1,7 @@
 #include "runtime/kernel/dispatch.h"
 
 #include "runtime/core/sys.h"
+#include "runtime/kernel/signals.h"
 #include "runtime/sched/carrier.h"
 
 namespace evenkeel::kernel {
@@ -29,6 +30,16 @@ constexpr Table make_table() {
 
 constexpr Table kTable = make_table();
 
+// A signal sent to a running thread runs its handler when a call returns, as a thread that never
+// blocks would otherwise never see it.
+long run_handlers_after(long result) {
+  if (signal_pending_for_self()) [[unlikely]] {
+    bool restart = false;
+    run_pending_handlers(restart);
+  }
+  return result;
+}
+
 bool in_table(long number) { return number >= 0 && number < long{wire::kMaxSyscalls}; }
 
 }  // namespace
@@ -49,7 +60,7 @@ long system_call(const Call& call) {
   const Row& row = kTable.rows[call.number];
   switch (row.treatment) {
     case Treatment::kHandled:
-      return row.handler(call);
+      return run_handlers_after(row.handler(call));
     case Treatment::kPassed:
       return pass_through(call);
     case Treatment::kRefused:

@@ -39,6 +39,11 @@ uint64_t deadline_of(const timespec* timeout, bool absolute, bool realtime) {
   return now.monotonic_ns + (ns > now.realtime_ns ? ns - now.realtime_ns : 0);
 }
 
+bool valid_timeout(const timespec* timeout) {
+  if (timeout == nullptr) return true;
+  return timeout->tv_sec >= 0 && timeout->tv_nsec >= 0 && timeout->tv_nsec < 1'000'000'000;
+}
+
 bool differs(uint64_t address, uint32_t expected) {
   return __atomic_load_n(reinterpret_cast<uint32_t*>(address), __ATOMIC_SEQ_CST) != expected;
 }
@@ -110,8 +115,10 @@ long sys_futex(const Call& call) {
   const auto* timeout = call.pointer<const timespec>(3);
   switch (operation & FUTEX_CMD_MASK) {
     case FUTEX_WAIT:
+      if (!valid_timeout(timeout)) return -EINVAL;
       return wait_while_equal(address, call.word(2), deadline_of(timeout, false, false));
     case FUTEX_WAIT_BITSET:
+      if (!valid_timeout(timeout)) return -EINVAL;
       return wait_while_equal(address, call.word(2), deadline_of(timeout, true, realtime));
     case FUTEX_WAKE:
     case FUTEX_WAKE_BITSET:
