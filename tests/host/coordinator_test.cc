@@ -232,15 +232,16 @@ TEST(Coordinator, RepeatsAStartThatDiverged) {
 
 TEST(Coordinator, GoesIntoTheBackground) {
   TemporaryDirectory state;
-  pid_t daemon = 0;
-  {
-    ServerRun run({}, {"--daemonise"}, &state.path());
-    EXPECT_EQ(run.exit_code(), 0);
-    EXPECT_EQ(run.client().ask("x"), "x");
-    daemon = run.status()["pid"];
-    EXPECT_NE(daemon, run.pid());
-    ::kill(daemon, SIGTERM);
-  }
+  ServerRun run({}, {"--daemonise"}, &state.path());
+  const pid_t started = run.pid();
+  EXPECT_EQ(run.exit_code(), 0);
+  const pid_t daemon = run.status()["pid"];
+  ASSERT_GT(daemon, 1);
+  EXPECT_NE(daemon, started);
+  std::string answer;
+  EXPECT_NO_THROW(answer = run.client().ask("x"));
+  EXPECT_EQ(answer, "x");
+  ::kill(daemon, SIGTERM);
   EXPECT_TRUE(is_gone(daemon));
 }
 

@@ -147,7 +147,9 @@ TEST(Repair, ServiceSurvivesADeathWhileIdle) {
   ServerRun run;
   Client client = run.client();
   EXPECT_EQ(client.ask("!count"), "1");
-  ::kill(run.replica_pids()[0], SIGKILL);
+  const pid_t victim = run.replica_pids().at(0);
+  ASSERT_GT(victim, 1);
+  ::kill(victim, SIGKILL);
   EXPECT_EQ(client.ask("!count"), "2");
   EXPECT_EQ(client.ask("!count"), "3");
 }
