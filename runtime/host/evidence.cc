@@ -48,6 +48,41 @@ std::string hex_of(const uint8_t* data, uint64_t bytes) {
   return shown < bytes ? text + " ..." : text;
 }
 
+// What an entry of the order log stands for: sched::Tag, in its order.
+std::string operation_text(uint32_t tag) {
+  static constexpr const char* kNames[] = {"unknown operation",
+                                           "mutex",
+                                           "condition variable",
+                                           "rwlock",
+                                           "semaphore",
+                                           "barrier",
+                                           "spin lock",
+                                           "once",
+                                           "futex",
+                                           "descriptor's object",
+                                           "kernel table",
+                                           "heap segment",
+                                           "annotation"};
+  constexpr uint32_t kTagBits = 0x3f;
+  const uint32_t number = tag & kTagBits;
+  std::string text = number < std::size(kNames) ? kNames[number] : kNames[0];
+  if ((tag & 0x80) != 0) text += " (failed)";
+  if ((tag & 0x40) != 0) text += " (blocked)";
+  return text;
+}
+
+std::string contradiction_text(const wire::Result& result) {
+  if (result.log_object == 0 && result.log_entry == 0) return "";
+  const std::string logged =
+      result.log_entry == 0
+          ? "nothing more"
+          : fmt::format("{} in version {}", operation_text(result.log_entry & 0xff),
+                        result.log_entry >> 8);
+  return fmt::format(": T{} at its operation {}: {} {:#x} in version {}, the log has {}",
+                     result.log_thread, result.log_index, operation_text(result.log_tag),
+                     result.log_object, result.log_version, logged);
+}
+
 std::string token_text(const wire::Token& token) {
   return fmt::format("{:016x}{:016x}", token.high, token.low);
 }
@@ -97,7 +132,7 @@ std::string Evidence::status_text(uint32_t replica) const {
     case wire::Status::kQuiescent:
       return "quiescent";
     case wire::Status::kDiverged:
-      return "left the recorded order";
+      return "left the recorded order" + contradiction_text(result);
     case wire::Status::kExited:
       return result.exit_signal != 0 ? fmt::format("ended by signal {}", result.exit_signal)
                                      : fmt::format("exited with {}", result.exit_status);
