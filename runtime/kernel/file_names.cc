@@ -2,6 +2,7 @@
 // with each other and with open() is what programs rely on. See memo.h for what a rollback means to
 // them.
 #include <fcntl.h>
+#include <limits.h>
 #include <time.h>
 #include <utime.h>
 
@@ -12,7 +13,6 @@
 #include "runtime/kernel/dispatch.h"
 #include "runtime/kernel/fd_table.h"
 #include "runtime/kernel/inode.h"
-#include "runtime/kernel/kernel_write.h"
 #include "runtime/kernel/memo.h"
 #include "runtime/sched/clock.h"
 #include "runtime/sched/lock.h"
@@ -186,8 +186,15 @@ long sys_utime(const Call& call) {
   return set_times(AT_FDCWD, call.pointer<const char>(0), times, given == nullptr, 0);
 }
 
-// Every replica stands somewhere for itself.
-long sys_chdir(const Call& call) { return change_directory(pass_through(call)); }
+// Every replica stands somewhere for itself, but where is decided once: a follower comes to a
+// directory that the primary may have removed since.
+long sys_chdir(const Call& call) {
+  const long fd = kernel::call(SYS_open, call.args[0], O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+  if (fd < 0) return fd;
+  const long result = kernel::call(SYS_fchdir, fd);
+  close_fd(static_cast<int>(fd));
+  return result;
+}
 
 long sys_fchdir(const Call& call) {
   const long real = real_directory_of(call.integer(0));
@@ -196,8 +203,15 @@ long sys_fchdir(const Call& call) {
 }
 
 long sys_getcwd(const Call& call) {
-  prepare_kernel_write(call.pointer<void>(0), call.args[1]);
-  return pass_through(call);
+  const auto room = static_cast<uint32_t>(call.args[1] < PATH_MAX ? call.args[1] : PATH_MAX);
+  const MemoReply reply = memoise(FileOp::kReadlink, Arguments().add("getcwd").add(room), room,
+                                  [&](uint8_t* payload, uint32_t& bytes) {
+                                    const auto got = sys::call(SYS_getcwd, sys::arg(payload), room);
+                                    bytes = got.ok() ? static_cast<uint32_t>(got.value()) : 0;
+                                    return got.value();
+                                  });
+  if (reply.result > 0) std::memcpy(call.pointer<void>(0), reply.payload, reply.payload_bytes);
+  return reply.result;
 }
 
 // The real mask follows, so that the primary creates files with it. After a rollback it is still

@@ -350,6 +350,22 @@ TEST_F(FilePair, BothListADirectoryAsItWas) {
   });
 }
 
+// As is a directory that the primary has left and removed since.
+TEST_F(FilePair, AFollowerStandsInADirectoryThatThePrimaryHasRemoved) {
+  const std::string below = directory_ / "below";
+  expect_agreement([&] {
+    char name[4096];
+    REQUIRE_EQ(call(SYS_mkdir, below.c_str(), 0755), 0);
+    REQUIRE_EQ(call(SYS_chdir, below.c_str()), 0);
+    REQUIRE(call(SYS_getcwd, name, sizeof name) > 0);
+    REQUIRE(below == name);
+    REQUIRE(open_file("relative", O_CREAT | O_RDWR) >= 0);
+    REQUIRE_EQ(call(SYS_unlink, "relative"), 0);
+    REQUIRE_EQ(call(SYS_chdir, "/"), 0);
+    REQUIRE_EQ(call(SYS_rmdir, below.c_str()), 0);
+  });
+}
+
 TEST_F(FilePair, LocksAreTakenOnce) {
   expect_agreement([&] {
     const int fd = open_file(path_, O_CREAT | O_RDWR);
