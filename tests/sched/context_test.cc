@@ -121,6 +121,9 @@ TEST(Context, KeepsFloatingPointControl) {
 }
 
 TEST(Context, KeepsEachThreadsOwnThreadPointer) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "AddressSanitizer needs its own TLS";
+#endif
   // Nothing between the switches may touch TLS: the block is only an address here, but glibc reads
   // its own pointer at offset 16 and the stack guard at 40, so give it room.
   static uint64_t block[2][64];

@@ -198,6 +198,13 @@ uint32_t unpark(uint64_t key, uint32_t count) {
   return sched::wake(key, count);
 }
 
+// What the coordinator does when a primary dies: the followers must not wait for it.
+static void give_up_log() {
+  if (g_child == nullptr || g_child->role.mode != sched::OrderMode::kRecord) return;
+  g_child->deck->log.overflow.store(1, std::memory_order_release);
+  sched::announce_quiet();
+}
+
 void fail(const char* file, int line, const char* what, int64_t left, int64_t right) {
   Text<512>()
       .add(file)
@@ -211,6 +218,7 @@ void fail(const char* file, int line, const char* what, int64_t left, int64_t ri
       .add(right)
       .add(")\n")
       .write_to(STDERR_FILENO);
+  give_up_log();
   sys::exit_group(kFailed);
 }
 
