@@ -21,6 +21,10 @@ constexpr int kFixed = MAP_FIXED;
 constexpr int kFixed = MAP_FIXED_NOREPLACE;
 #endif
 
+// Empty spans that a lane keeps per class. A request that frees what it allocated finds its spans
+// again, not new ones elsewhere: fewer dirty pages. One span of any size fits in.
+constexpr uint32_t kKeptPages = kMaxSpanPages;
+
 void map_arena(const Range& arena) {
   void* const begin = reinterpret_cast<void*>(arena.begin);
   const auto mapped = sys::mmap(begin, arena.bytes, PROT_READ | PROT_WRITE,
@@ -78,7 +82,7 @@ void describe_span(const Lane& lane, Span* span, uint32_t size_class, uint32_t s
   start_lane(lane);
   const SizeClass& sizes = kSizeClassTable.classes[size_class];
   uint32_t pages = sizes.min_pages;
-  for (uint64_t n = lane.classes[size_class].spans; n != 0 && pages < sizes.max_pages; --n) {
+  for (uint32_t n = lane.classes[size_class].spans; n != 0 && pages < sizes.max_pages; --n) {
     pages *= 2;
   }
   const uint64_t fit = pages * kPageBytes / sizes.bytes;
@@ -98,6 +102,7 @@ void describe_span(const Lane& lane, Span* span, uint32_t size_class, uint32_t s
   span->kind = Kind::kSmall;
   for (uint32_t i = 0; i < pages; ++i) map_set(first + i, span);
   ++lane.classes[size_class].spans;
+  lane.classes[size_class].empty_pages += pages;
   push_available(lane, span);
   return span;
 }
@@ -127,7 +132,10 @@ inline void* take_slot(Lane& lane, uint32_t size_class, size_t bytes) {
         .store(static_cast<uint16_t>(slot + 1), std::memory_order_relaxed);
   }
   store_word(span, slot, Word::live(bytes, ++lane.sequence));
-  if (++span->small.live == span->small.slots) [[unlikely]]
+  const uint32_t live = span->small.live;
+  span->small.live = static_cast<uint16_t>(live + 1);
+  if (live == 0) lane.classes[size_class].empty_pages -= span->pages;
+  if (live + 1 == span->small.slots) [[unlikely]]
     remove_available(lane, span);
   const uint64_t address = span->begin + uint64_t{slot} * span->small.bytes;
   if (touched) zero_slot(address, span->small.bytes);
@@ -150,12 +158,28 @@ inline void* take_slot(Lane& lane, uint32_t size_class, size_t bytes) {
   g_hooks->misuse(what, pointer);
 }
 
-inline void release_found(LaneId by, const Found& found, uint64_t address) {
+inline void give_slot(Lane& lane, Span* span, uint32_t slot, Word word) {
+  store_word(span, slot, word.freed(span->small.free_head));
+  span->small.free_head = static_cast<uint16_t>(slot);
+  const uint32_t live = span->small.live;
+  span->small.live = static_cast<uint16_t>(live - 1);
+  if (live == span->small.slots) [[unlikely]]
+    push_available(lane, span);
+  if (live != 1) return;
+  uint32_t& empty_pages = lane.classes[span->size_class].empty_pages;
+  if (empty_pages + span->pages > kKeptPages) return retire_span(lane, span);
+  empty_pages += span->pages;
+}
+
+// Found by value: were its address taken, it would be written to the stack and read back.
+inline void release_found(LaneId by, Found found, uint64_t address) {
   const auto lane = static_cast<uint32_t>(by);
   if (found.span->lane != lane) [[unlikely]] {
-    queue_remote_free(lane_at(lane), found, address);
+    queue_remote_free(lane_at(lane), found.span, found.slot, found.word, address);
+  } else if (found.span->kind == Kind::kSmall) [[likely]] {
+    give_slot(lane_at(lane), found.span, found.slot, found.word);
   } else {
-    release_own(lane_at(lane), found);
+    release_large(lane_at(lane), found.span, found.word);
   }
 }
 
@@ -213,15 +237,7 @@ void release(LaneId by, void* pointer) {
 }
 
 void release_slot(Lane& lane, Span* span, uint32_t slot, Word word) {
-  store_word(span, slot, word.freed(span->small.free_head));
-  span->small.free_head = static_cast<uint16_t>(slot);
-  if (span->small.live-- == span->small.slots) [[unlikely]]
-    push_available(lane, span);
-  if (span->small.live != 0) return;
-  // The last span that has anything to give stays, or a loop around one object would take and
-  // return a span each time.
-  if (span->prev == nullptr && span->next == nullptr) return;
-  retire_span(lane, span);
+  give_slot(lane, span, slot, word);
 }
 
 void* reallocate(LaneId by, void* pointer, size_t bytes) {

@@ -61,12 +61,12 @@ void sweep(LaneSet& set, Visit visit) {
 
 }  // namespace
 
-void queue_remote_free(Lane& by, const Found& found, uint64_t address) {
+void queue_remote_free(Lane& by, Span* span, uint32_t slot, Word seen, uint64_t address) {
   start_lane(by);
-  uint64_t expected = found.word.bits;
+  uint64_t expected = seen.bits;
   // Relaxed: only this word matters, and only that one of two racing frees wins.
-  if (!std::atomic_ref(found.span->words[found.slot])
-           .compare_exchange_strong(expected, found.word.with(State::kQueued).bits,
+  if (!std::atomic_ref(span->words[slot])
+           .compare_exchange_strong(expected, seen.with(State::kQueued).bits,
                                     std::memory_order_relaxed)) {
     return hooks().misuse(kDoubleFree, reinterpret_cast<void*>(address));
   }

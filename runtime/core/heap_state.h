@@ -145,7 +145,8 @@ struct alignas(kPageBytes) Lane {
   uint64_t started;   // 0: untouched
   struct {
     Span* available;  // spans with a slot to give, first in use
-    uint64_t spans;
+    uint32_t spans;
+    uint32_t empty_pages;  // of spans without a live object
   } classes[kSizeClasses];
 
   uint64_t run_mask[2];  // which of `runs` are not empty
@@ -313,7 +314,7 @@ inline bool find(uint64_t address, Found& out) {
 // By the object's own lane.
 void release_slot(Lane& lane, Span* span, uint32_t slot, Word word);
 void release_large(Lane& lane, Span* span, Word word);
-inline void release_own(Lane& lane, const Found& found) {
+inline void release_own(Lane& lane, Found found) {
   if (found.span->kind == Kind::kSmall) {
     release_slot(lane, found.span, found.slot, found.word);
   } else {
@@ -325,6 +326,6 @@ bool resize_large(Lane& lane, Span* span, size_t bytes);
 
 // ---------------------------------------------------------------- heap_remote.cc
 
-void queue_remote_free(Lane& by, const Found& found, uint64_t address);
+void queue_remote_free(Lane& by, Span* span, uint32_t slot, Word seen, uint64_t address);
 
 }  // namespace evenkeel::heap

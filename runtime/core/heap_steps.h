@@ -38,8 +38,21 @@ struct SizeClass {
   uint32_t max_pages;  // spans double up to this, while the lane needs more of them
 };
 
+// By number of 16-byte units: a load where step_of() would be branches that mixed sizes mispredict.
+struct UnitClassTable {
+  uint8_t classes[kMaxSmallBytes / 16 + 1];
+
+  constexpr UnitClassTable() : classes() {
+    for (uint32_t units = 1; units <= kMaxSmallBytes / 16; ++units) {
+      classes[units] = static_cast<uint8_t>(step_of(units));
+    }
+  }
+};
+constexpr UnitClassTable kUnitClassTable;
+
+// bytes <= kMaxSmallBytes; 0 has the class of 1.
 constexpr uint32_t size_class_of(size_t bytes) {
-  return bytes == 0 ? 0 : step_of((bytes + 15) / 16);
+  return kUnitClassTable.classes[(bytes + 15) / 16];
 }
 
 struct SizeClassTable {

