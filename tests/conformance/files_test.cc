@@ -16,7 +16,7 @@
 #include <thread>
 #include <vector>
 
-#include "support.h"
+#include "tests/conformance/support.h"
 
 namespace conformance {
 namespace {

@@ -13,7 +13,7 @@
 #include <cerrno>
 #include <thread>
 
-#include "support.h"
+#include "tests/conformance/support.h"
 
 namespace conformance {
 namespace {
