@@ -49,6 +49,9 @@ struct KernelSigaction {
   uint64_t mask;
 };
 
+// By carrier; each entry is written once, by its carrier.
+constinit stack_t g_alternate_stacks[sched::kMaxCarriers] = {};
+
 constinit std::atomic<bool> g_faulted = false;
 constinit Fault g_fault{};
 
@@ -64,6 +67,10 @@ void handle_sigsys(int, siginfo_t*, void* opaque) {
                     &context};
   kernel::replica().counters[wire::kCountDispatchedCalls].fetch_add(1, std::memory_order_relaxed);
   reg(context, REG_RAX) = static_cast<uint64_t>(kernel::system_call(call));
+  // rt_sigreturn() installs the alternate stack that the frame names. The frame was pushed on the
+  // carrier where the call began, and the call may end on another: with that one's stack, the two
+  // would push their fault frames over each other. Nothing suspends from here on.
+  context.uc_stack = g_alternate_stacks[sched::carrier().index];
 }
 
 bool in_runtime_text(uint64_t code) {
@@ -111,11 +118,11 @@ void install(int number, void (*handler)(int, siginfo_t*, void*), unsigned long 
   if (!done.ok()) EVENKEEL_DIE("cannot install a signal handler", "errno", done.err());
 }
 
-void give_alternate_stack() {
+void give_alternate_stack(const sched::Carrier& carrier) {
   const auto mapped = sys::mmap(nullptr, kAltStackBytes, PROT_READ | PROT_WRITE,
                                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (!mapped.ok()) EVENKEEL_DIE("cannot map a signal stack", "errno", mapped.err());
-  stack_t stack{};
+  stack_t& stack = g_alternate_stacks[carrier.index];
   stack.ss_sp = reinterpret_cast<void*>(mapped.value());
   stack.ss_size = kAltStackBytes;
   const auto set = sys::call(SYS_sigaltstack, sys::arg(&stack), 0);
@@ -132,8 +139,8 @@ void install_handlers() {
     install(number, handle_fault, SA_ONSTACK);
 }
 
-void dispatch_calls_of(sched::Carrier&) {
-  give_alternate_stack();
+void dispatch_calls_of(sched::Carrier& carrier) {
+  give_alternate_stack(carrier);
   const auto text_bytes = static_cast<long>(etext - __ehdr_start);
   const auto set = sys::call(SYS_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON,
                              sys::arg(__ehdr_start), text_bytes, 0);
