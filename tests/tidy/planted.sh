@@ -95,6 +95,11 @@ mv verify/README.md kept
 expect_found readme verify/planted.cc '//\n' "has no README" verify
 mv kept verify/README.md
 
+expect_found messages shim/planted.cc 'f() { EVENKEEL_DIE("planted message", "key", 1); }\n' "planted message"
+expect_found messages runtime/host/planted.cc 'f() { say("a planted fact: {}",\n  x); }\n' "a planted fact:"
+expect_found messages runtime/kernel/planted.cc '  count_unhandled("planted; use");\n' "planted; use"
+expect_accepted messages runtime/host/planted.cc '// say("a planted fact");\nint x = say("failed: {}");\n'
+
 # The rest of the headers would be compiled again for each of these: keep a tree of one.
 rm -r runtime snapshot verify shim examples bench tests README.md
 expect_found headers snapshot/planted.h '#pragma once\ninline uint64_t x() { return 0; }\n' "by itself"
