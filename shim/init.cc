@@ -13,7 +13,9 @@
 #include "runtime/kernel/kernel_write.h"
 #include "runtime/kernel/memory.h"
 #include "runtime/kernel/real_fd.h"
+#include "runtime/kernel/signals.h"
 #include "runtime/kernel/stdio.h"
+#include "runtime/kernel/thread_calls.h"
 #include "runtime/kernel/vdso.h"
 #include "runtime/sched/carrier.h"
 #include "runtime/sched/clock.h"
@@ -122,6 +124,7 @@ void build_kernel(wire::Deck& deck) {
   g_image_fd = deck.boot.replica_count > 1 ? kernel::move_fd_high(deck.boot.image_fd) : -1;
   kernel::init_stdio();
   sync::init();
+  kernel::set_thread_exit_hook(sync::release_robust_mutexes);
   init_heap_order();
 }
 
@@ -149,6 +152,7 @@ sched::Thread& make_main_thread() {
   sched::Thread& thread = *sched::allocate_thread();
   const Range stack = kernel::allocate_stack(kMainStackBytes);
   thread.fs_base = sched::fs_base();
+  thread.signal_mask = kernel::inherited_signal_mask();
   thread.sp = sched::make_call_context(stack.end(), run_main, nullptr);
   return thread;
 }

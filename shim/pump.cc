@@ -283,9 +283,10 @@ void meet_primary() {
 
 // The primary died before it began this command: its commit may be half made. The successor, whose
 // memory still is what was agreed, makes it again.
-bool inherited_commit(bool was_primary) {
-  return !was_primary && primary() &&
-         g.deck->primary_lost.load(std::memory_order_acquire) == g.sequence;
+void inherit_commit() {
+  if ((command().flags & wire::kCommit) == 0) return;
+  snapshot::commit_again();
+  kernel::commit_files_again();
 }
 
 void begin_execution() {
@@ -295,9 +296,8 @@ void begin_execution() {
   if (g.deck->boot.replica_count > 1) {
     const bool was_primary = primary();
     meet_primary();
-    if (inherited_commit(was_primary) && (command().flags & wire::kCommit) != 0) {
-      snapshot::commit(true);
-    }
+    const bool lost = g.deck->primary_lost.load(std::memory_order_acquire) == g.sequence;
+    if (lost && !was_primary && primary()) inherit_commit();
   }
   sched::set_parallelism(parallelism());
   kernel::begin_command(command());
@@ -318,7 +318,12 @@ void begin_execution() {
 bool obey() {
   const uint32_t flags = command().flags;
   if ((flags & wire::kAdopt) != 0) {
+    if (primary()) kernel::commit_files(true);
     adopt_state(*g.deck, g.index);
+    if (!primary()) {
+      kernel::commit_files(false);
+      kernel::adopt_files(command().primary);
+    }
     g.previous = g.deck->replicas[command().primary].result.token;
   }
   if ((flags & wire::kCommit) != 0) commit();

@@ -52,16 +52,22 @@ size_t PageList::merge_into(DirtyPage* out) const {
   return count;
 }
 
-void PageList::clear() {
-  pending_count_ = 0;
+void PageList::begin_collect() {
+  fresh_count_ = 0;
+  cleared_count_ = 0;
   // After a batch that dirtied very much (start-up) the arrays would stay resident for ever.
   constexpr size_t kKeepPages = 65536;  // x 16 B = 1 MiB an array
-  if (peak_count_ <= kKeepPages) return;
+  if (peak_count_ <= kKeepPages || pending_count_ != 0) return;
   for (DirtyPage* array : {pending_, fresh_, spare_}) {
     // Failure costs memory only.
     sys::madvise(array, page_ceil(peak_count_ * sizeof(DirtyPage)), MADV_DONTNEED).ignore();
   }
   peak_count_ = 0;
+}
+
+void PageList::clear() {
+  cleared_count_ = pending_count_;
+  pending_count_ = 0;
 }
 
 void PageList::erase(Range range) {

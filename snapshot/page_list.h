@@ -17,7 +17,7 @@ class PageList {
  public:
   void allocate();
 
-  void begin_collect() { fresh_count_ = 0; }
+  void begin_collect();
   // Ascending; from the tracker and from the hot list.
   void append(uint64_t address, Kind kind, bool hot);
   // Pending pages become the union of pending and fresh ones; flags of fresh ones win.
@@ -27,6 +27,9 @@ class PageList {
   [[nodiscard]] DirtyPage* end() { return pending_ + pending_count_; }
   [[nodiscard]] size_t size() const { return pending_count_; }
   void clear();
+  // What the last clear() took away; until begin_collect().
+  [[nodiscard]] const DirtyPage* cleared_begin() const { return pending_; }
+  [[nodiscard]] const DirtyPage* cleared_end() const { return pending_ + cleared_count_; }
   void erase(Range range);  // a region that is being removed
 
  private:
@@ -37,6 +40,7 @@ class PageList {
   DirtyPage* spare_ = nullptr;
   size_t pending_count_ = 0;
   size_t fresh_count_ = 0;
+  size_t cleared_count_ = 0;
   size_t peak_count_ = 0;
 };
 

@@ -322,6 +322,16 @@ void commit(bool write_shared) {
   stats_.commit_ns += sys::monotonic_ns() - started_ns;
 }
 
+void commit_again() {
+  if (config_.image_fd < 0) return;
+  RegionCursor cursor;
+  for (const DirtyPage* page = pages.cleared_begin(); page != pages.cleared_end(); ++page) {
+    if (page->unchanged || page->kind != Kind::kHashed) continue;
+    // A page that became zero has no image any more; what the shared file holds there is not read.
+    image::store(*cursor.at(page->address), page->address, true, page->hot);
+  }
+}
+
 void rollback() {
   const uint64_t started_ns = sys::monotonic_ns();
   protection::restore_lifted();

@@ -103,6 +103,9 @@ sys::Result collect(DirtyPages& out);
 // the one that copies hashed pages into the shared image. Nothing may be written to regions between
 // collect() and commit().
 void commit(bool write_shared);
+// The writer died in the middle of its commit, and this replica, which has done its own and run
+// nothing since, succeeds it: writes the hashed pages of the last commit into the shared image.
+void commit_again();
 
 // The image becomes memory, for every page written since the last commit, whether or not collect()
 // has reported it; page protections too. Only after the shared image is known to be complete. The

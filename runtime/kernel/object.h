@@ -3,9 +3,9 @@
 // file...) starts with an Object and brings an operations table. All live in the kernel arena.
 //
 // Order: every operation on an object is ordered on *object.order, the version word of its ordering
-// domain. An object begins as its own domain; joining an epoll set makes it part of the set's domain
-// (the set's ready list depends on its readiness); an object in two sets, or polled, puts all
-// involved into the kernel's shared domain.
+// domain. An object begins as its own domain; joining an epoll set makes it part of the set's
+// domain (the set's ready list depends on its readiness); an object in two sets, or polled, puts
+// all involved into the kernel's shared domain.
 //
 // Threads: operations run with the kernel lock held, in their recorded turn.
 #include <sys/uio.h>
@@ -24,19 +24,19 @@ enum class ObjectType : uint32_t {
   kNone = 0,
   kConnection,  // to a client (or outbound): input from the deck, output to the output area
   kListener,
-  kSocket,      // stream socket that neither listens nor is connected yet
+  kSocket,  // stream socket that neither listens nor is connected yet
   kPipeRead,
   kPipeWrite,
-  kPair,        // one end of a socketpair()
+  kPair,  // one end of a socketpair()
   kEventfd,
   kTimerfd,
   kEpoll,
-  kFile,        // regular file or directory
-  kStdio,       // inherited stdout or stderr: an output channel
-  kDevice,      // /dev/null, /dev/zero, /dev/urandom
-  kSyslog,      // datagram socket to /dev/log
+  kFile,    // regular file or directory
+  kStdio,   // inherited stdout or stderr: an output channel
+  kDevice,  // /dev/null, /dev/zero, /dev/urandom
+  kSyslog,  // datagram socket to /dev/log
   kSignalfd,
-  kPassed,      // a real fd that the kernel merely forwards to
+  kPassed,  // a real fd that the kernel merely forwards to
 };
 
 // Lengths of a vector I/O; the buffers belong to the application.
@@ -56,18 +56,18 @@ struct ObjectOps {
   uint32_t (*readiness)(const Object&);  // EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLHUP | EPOLLERR
   long (*read)(Object&, const Buffers&, uint32_t message_flags);  // MSG_PEEK, MSG_TRUNC
   long (*write)(Object&, const Buffers&);
-  void (*close)(Object&);                // the last reference is gone; releases its memory
+  void (*close)(Object&);  // the last reference is gone; releases its memory
 };
 
 struct Object {
   ObjectType type;
-  uint32_t references;   // fds, plus threads blocked in it
+  uint32_t references;  // fds, plus threads blocked in it
   const ObjectOps* ops;
-  uint32_t version;      // of its own domain
-  uint32_t flags;        // O_NONBLOCK, O_APPEND, O_ACCMODE: the file status flags
-  uint32_t* order;       // see above
-  EpollItem* watchers;   // epoll items that watch it
-  uint32_t epoll_sets;   // how many sets it is in
+  uint32_t version;     // of its own domain
+  uint32_t flags;       // O_NONBLOCK, O_APPEND, O_ACCMODE: the file status flags
+  uint32_t* order;      // see above
+  EpollItem* watchers;  // epoll items that watch it
+  uint32_t epoll_sets;  // how many sets it is in
   uint32_t reserved;
 };
 

@@ -21,6 +21,9 @@ namespace {
 
 using sched::Thread;
 
+using ExitHook = void();
+constinit ExitHook* g_exit_hook = nullptr;
+
 uint64_t gpr(const ucontext_t& context, int index) {
   return static_cast<uint64_t>(context.uc_mcontext.gregs[index]);
 }
@@ -58,6 +61,8 @@ long create_thread(const CloneArguments& clone, const ucontext_t& context) {
 
 }  // namespace
 
+void set_thread_exit_hook(void (*hook)()) { g_exit_hook = hook; }
+
 uint32_t tid_of(const Thread& thread) {
   return static_cast<uint32_t>(deck().boot.reported_pid) + sched::index_of(thread.id);
 }
@@ -86,6 +91,7 @@ long sys_clone3(const Call&) { return -ENOSYS; }
 long sys_exit(const Call& call) {
   Thread& thread = sched::self();
   const uint64_t clear_tid = thread.clear_tid;
+  if (g_exit_hook != nullptr) g_exit_hook();
   if (sched::live_threads() == 1) end_process(call.integer(0), 0);
   // The join of a thread waits for its tid to become zero. From then on its stack may be reused, so
   // the store, the wake-up and the last use of the stack are one section.

@@ -4,6 +4,10 @@
 
 namespace evenkeel::kernel {
 
+// Called by each exiting thread while it can still take locks: whoever stands beside this layer and
+// keeps something per thread (runtime/sync: robust mutexes). Before any thread runs.
+void set_thread_exit_hook(void (*hook)());
+
 // What gettid() returns: the reported pid for the main thread, pid + slot for the others.
 [[nodiscard]] uint32_t tid_of(const sched::Thread& thread);
 // Null if no live thread has it. Lock held.

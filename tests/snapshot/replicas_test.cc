@@ -169,5 +169,31 @@ TEST_P(Replicas, ShareOneImageWithOneWriter) {
   close(image_fd);
 }
 
+// The writer died before it had copied anything; a follower that has committed its own part takes
+// over what was the writer's.
+TEST_P(Replicas, SuccessorCompletesALostCommit) {
+  const int image_fd = make_image_file();
+  const Session session(GetParam(), true, image_fd);
+  const Memory hashed(pages_at(kBase, kPages));
+  ASSERT_TRUE(snapshot::add_region(hashed.range(), Kind::kHashed, true).ok());
+  hashed.at(3) = 33;
+  hashed.at(9) = 99;
+  snapshot::DirtyPages dirty = {};
+  ASSERT_TRUE(snapshot::collect(dirty).ok());
+  snapshot::commit(false);
+  const auto committed = [&](uint64_t page) {
+    return *static_cast<const uint8_t*>(snapshot::image_of(hashed.page(page)));
+  };
+  EXPECT_EQ(committed(3), 0);
+  snapshot::commit_again();
+  EXPECT_EQ(committed(3), 33);
+  EXPECT_EQ(committed(9), 99);
+  hashed.at(3) = 1;
+  ASSERT_TRUE(snapshot::collect(dirty).ok());
+  snapshot::rollback();
+  EXPECT_EQ(hashed.at(3), 33);
+  close(image_fd);
+}
+
 }  // namespace
 }  // namespace evenkeel::test
