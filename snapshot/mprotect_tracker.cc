@@ -25,7 +25,7 @@ void list_page(uint64_t address) {
   // relaxed: slots are distinct; the list is read when all threads have parked.
   const uint64_t slot = written_count.fetch_add(1, std::memory_order_relaxed);
   EVENKEEL_CHECK(slot < kMaxDirtyPages);
-  written[slot] = address;
+  __atomic_store_n(&written[slot], address, __ATOMIC_RELAXED);  // see close_gap_behind()
 }
 
 void mark(Region& region, uint64_t first, uint64_t last) {
@@ -35,18 +35,42 @@ void mark(Region& region, uint64_t first, uint64_t last) {
 }
 
 // Every island of writable pages costs the kernel up to two mappings, of which a process has 65530
-// (vm.max_map_count). When they run out, larger blocks are opened: fewer mappings, and more pages
-// that count as written without having been.
-void open_wider(Region& region, uint64_t index) {
-  constexpr uint64_t kWidest = uint64_t{1} << 20;  // pages: 4 GiB
-  for (uint64_t block = 64; block <= kWidest; block *= 16) {
-    const uint64_t first = index / block * block;
-    const uint64_t last = std::min(first + block, region.pages());
-    mark(region, first, last);
-    if (protection::apply(region, first, last).ok()) return;
+// (vm.max_map_count). When they run out, islands near each other become one: the pages between them
+// are opened and count as written without having been. Small gaps anywhere are closed before large
+// ones. relaxed, both: a hint shared by threads; every value of it is correct.
+constexpr uint64_t kFirstReach = 16;                // pages of the gaps closed at first
+constexpr uint64_t kLastReach = uint64_t{1} << 20;  // x 4 KiB = 4 GiB
+constinit std::atomic<uint64_t> gap_cursor = 0;     // index into `written`
+constinit std::atomic<uint64_t> gap_reach = kFirstReach;
+
+// Closes the gap behind the island that ends with a listed page. False: there is none.
+bool close_gap_behind(uint64_t page, uint64_t reach) {
+  // Another thread may have taken the list's slot and not filled it yet: then this is an address of
+  // an earlier batch, or 0.
+  Region* region = find_region(page);
+  if (region == nullptr || !test_bit(region->written, region->page_index(page))) return false;
+  const uint64_t first = region->page_index(page) + 1;
+  const uint64_t limit = std::min(first + reach, region->pages());
+  const uint64_t last = next_bit(region->written, first, limit);
+  if (last == first || last == limit) return false;
+  mark(*region, first, last);
+  return protection::apply(*region, first, last).ok();
+}
+
+// Gives mappings back. False: no two islands are close enough.
+bool make_room() {
+  for (;;) {
+    const uint64_t reach = gap_reach.load(std::memory_order_relaxed);
+    const uint64_t count = written_count.load(std::memory_order_relaxed);
+    uint64_t at = gap_cursor.load(std::memory_order_relaxed);
+    for (; at < count; ++at) {
+      if (close_gap_behind(__atomic_load_n(&written[at], __ATOMIC_RELAXED), reach)) break;
+    }
+    gap_cursor.store(at < count ? at + 1 : 0, std::memory_order_relaxed);
+    if (at < count) return true;
+    if (reach >= kLastReach) return false;
+    gap_reach.store(reach * 4, std::memory_order_relaxed);
   }
-  EVENKEEL_DIE("cannot make a page writable, raise vm.max_map_count", "page",
-               address_of(region, index));
 }
 
 void list_run(void*, uint64_t begin, uint64_t end) {
@@ -149,6 +173,8 @@ sys::Result find(RunSink sink) {
   }
   // relaxed: all threads have parked, and parking is an acquire.
   const uint64_t count = written_count.exchange(0, std::memory_order_relaxed);
+  gap_cursor.store(0, std::memory_order_relaxed);
+  gap_reach.store(kFirstReach, std::memory_order_relaxed);
   std::sort(written, written + count);
   const uint64_t* const end = written + count;
   for (const uint64_t* page = written; page != end;) {
@@ -185,9 +211,13 @@ void pretend_old_kernel() { pagemap.forget_scan(); }
 
 void open_for_write(Region& region, uint64_t first, uint64_t last) {
   mark(region, first, last);
-  // Again even if another thread has marked them: it may not have got as far as opening them.
-  if (protection::apply(region, first, last).ok()) return;
-  for (uint64_t i = first; i < last; ++i) open_wider(region, i);
+  // Again even if another thread has marked them: it may not have got as far as opening them. What
+  // make_room() gave back another thread may take: hence the loop, which ends with the gaps.
+  while (!protection::apply(region, first, last).ok()) {
+    if (make_room()) continue;
+    EVENKEEL_DIE("cannot make a page writable, raise vm.max_map_count", "page",
+                 address_of(region, first));
+  }
 }
 
 }  // namespace evenkeel::snapshot::mprotect_tracker

@@ -97,6 +97,36 @@ TEST(MprotectTracker, SurvivesRunningOutOfMappings) {
   for (uint64_t i = 1; i < kPages; i += 2) ASSERT_EQ(memory.at(i), 0);
 }
 
+// As pages of a replica's heap: in the middle of terabytes, at no boundary of anything.
+void write_more_islands_than_mappings() {
+  const Memory memory({kBase, 128 * kGiB});
+  const Session session(Backend::kMprotect);
+  ASSERT_TRUE(snapshot::add_region(memory.range(), Kind::kHashed).ok());
+  constexpr uint64_t kIslands = 40'000;
+  const auto nth = [](uint64_t i) { return 37 * kGiB / kPageBytes + i * 25 + i * i % 19; };
+  for (uint64_t i = 0; i < kIslands; ++i) memory.at(nth(i)) = 1;
+  uint64_t changed = 0;
+  const auto dirty = collect();
+  for (const auto& page : dirty) changed += page.unchanged ? 0 : 1;
+  EXPECT_EQ(changed, kIslands);
+  // Those too many, and the gaps that made room for them, of at most 64 pages.
+  EXPECT_LE(dirty.size(), kIslands + (kIslands - 65530 / 2 + 100) * 64);
+  snapshot::commit(true);
+  for (uint64_t i = 0; i < kIslands; ++i) memory.at(nth(i)) = 2;
+  snapshot::rollback();
+  for (uint64_t i = 0; i < kIslands; ++i) ASSERT_EQ(memory.at(nth(i)), 1);
+  EXPECT_EQ(collect_addresses(), Pages{});
+}
+
+TEST(MprotectTracker, JoinsIslandsWhenMappingsRunOut) { write_more_islands_than_mappings(); }
+
+// One mapping more: the limit is met at the other remainder, where not even the first of the two
+// boundaries that an island needs can be drawn.
+TEST(MprotectTracker, JoinsIslandsWhenMappingsRunOutAtAnOddNumber) {
+  const Memory one_more(pages_at(kBase + kTiB / 2, 1));
+  write_more_islands_than_mappings();
+}
+
 TEST(MprotectTracker, UsedRangesReplaceTheSearch) {
   // The tracker itself, as on a kernel before 6.7.
   const Memory memory(pages_at(kBase, 64));
