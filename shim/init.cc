@@ -1,5 +1,6 @@
 // From the dynamic linker to the server's main: what the process becomes, and how a replica starts.
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -162,6 +163,8 @@ sched::Thread& make_main_thread() {
   sched::init_thread_pointers((getauxval(AT_HWCAP2) & kFsgsbase) != 0);
   wire::Deck& deck = attached_deck();
   announce(deck);
+  // Behind a wrapper that forks, the parent is the wrapper, which dies with the coordinator.
+  sys::call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL).ignore();  // cannot fail for a valid signal
   clean_environment(environ);
   build_kernel(deck);
   must(kernel::patch_vdso(), "cannot patch the vDSO");
