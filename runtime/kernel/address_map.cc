@@ -9,10 +9,11 @@ namespace {
 uint64_t largest_free_of(const Piece* piece) { return piece == nullptr ? 0 : piece->largest_free; }
 
 void update(Piece& piece) {
-  uint64_t largest = piece.attributes.kind == PieceKind::kFree ? piece.bytes() : 0;
-  if (largest_free_of(piece.left) > largest) largest = piece.left->largest_free;
-  if (largest_free_of(piece.right) > largest) largest = piece.right->largest_free;
-  piece.largest_free = largest;
+  const uint64_t left = largest_free_of(piece.left);
+  const uint64_t right = largest_free_of(piece.right);
+  const uint64_t own = piece.attributes.kind == PieceKind::kFree ? piece.bytes() : 0;
+  const uint64_t below = left > right ? left : right;
+  piece.largest_free = own > below ? own : below;
 }
 
 // Pieces that begin below the address go left, the others right. Depth of recursion as of the tree:
