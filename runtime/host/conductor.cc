@@ -102,7 +102,7 @@ void Conductor::look_around(bool tick, uint64_t started_ns) {
     throw Ending{0, signal};
   }
   if (starting_) {
-    if (const int signal = signals_.pending_termination(); signal != 0) throw Ending{0, signal};
+    if (const int signal = signals_.overdue_termination(); signal != 0) throw Ending{0, signal};
     return;
   }
   if (tick && monotonic_ns() - started_ns > hang_timeout_ns_ && !all_done()) handle_hang();

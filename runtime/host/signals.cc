@@ -12,6 +12,7 @@ namespace evenkeel::host {
 namespace {
 
 constexpr uint64_t kImpatienceNs = 5 * kNsPerSecond;
+constexpr uint64_t kPatienceNs = 2 * kNsPerSecond;
 
 // What a handler may touch. Set up before the first handler is installed.
 std::atomic<uint32_t>* g_doorbell = nullptr;
@@ -99,6 +100,15 @@ int Signals::impatient() const { return g_impatient.load(); }
 int Signals::pending_termination() const {
   const uint64_t pending = g_pending.load();
   for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGQUIT}) {
+    if ((pending & bit(signal)) != 0) return signal;
+  }
+  return 0;
+}
+
+int Signals::overdue_termination() const {
+  const uint64_t pending = g_pending.load();
+  if (monotonic_ns() - g_last_termination_ns.load() < kPatienceNs) return 0;
+  for (const int signal : {SIGTERM, SIGINT}) {
     if ((pending & bit(signal)) != 0) return signal;
   }
   return 0;

@@ -22,8 +22,12 @@ class Signals {
   [[nodiscard]] uint64_t take();
   // A second SIGTERM or SIGINT came within kImpatienceNs of the first: the number, else 0.
   [[nodiscard]] int impatient() const;
-  // A terminating signal is pending, for start-up, when nothing can be delivered: number or 0.
+  // A signal that ends most programs is pending, for a parent that only waits: number or 0.
   [[nodiscard]] int pending_termination() const;
+  // SIGTERM or SIGINT has waited for kPatienceNs for a server that is starting, when nothing can be
+  // delivered to it: number or 0. Other signals wait as long as it takes: the server may handle
+  // them, and its port can answer before its start-up is through.
+  [[nodiscard]] int overdue_termination() const;
   // SIGCHLD came since clear_child().
   [[nodiscard]] bool child_waits() const;
   void clear_child() const;

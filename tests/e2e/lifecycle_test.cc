@@ -97,8 +97,7 @@ TEST_F(Lifecycle, SignalsEndTheServerAsTheyDoNatively) {
 
 TEST_F(Lifecycle, SignalThatTheServerHandlesDoesNotEndIt) {
   Server server = Server::evenkeel({}, memcached_command());
-  // Served, so started: the port answers before the server's start-up is through.
-  EXPECT_EQ(run_load(server.port(), {"--requests", "1000", "--keys", "10"}).status, 0);
+  // At once: the port answers before the server's start-up is through.
   server.process().signal(SIGHUP);  // memcached: read the configuration again
   EXPECT_EQ(run_load(server.port(), {"--requests", "1000", "--keys", "10"}).status, 0);
   EXPECT_EQ(server.stop(), (Ending{.status = 0}));
