@@ -138,7 +138,10 @@ struct Command {
   int32_t exit_status;
   int32_t exit_signal;
   uint32_t dump_count;
-  uint32_t reserved[3];
+  // 1: a crash is not masked: the process dies by it, with the core that the bare server would
+  // leave. For a run that ends anyhow.
+  uint32_t let_crash;
+  uint32_t reserved[2];
 };
 
 // ---------------------------------------------------------------- results
@@ -150,6 +153,7 @@ enum class Status : uint32_t {
   kExited = 3,     // the server ended: exit_status or exit_signal; outputs are valid
   kDaemonise = 4,  // the server called fork() before it listened: see README of runtime/kernel
   kFault = 5,      // fault_signal at fault_address
+  kHang = 7,       // stopped on the coordinator's request (stop_sequence); see Replica::caught
 };
 
 struct Result {
@@ -401,12 +405,25 @@ struct UnhandledName {
   char name[56];  // set once, before count leaves 0
 };
 
+// A thread that was stopped, and where.
+struct Caught {
+  uint64_t code;  // instruction pointer
+  uint32_t thread;
+  uint32_t reserved;
+};
+constexpr uint32_t kMaxCaught = 16;  // more: not listed
+
 struct Replica {
   alignas(64) std::atomic<uint32_t> done_sequence;  // release; see "Life of a batch"
   std::atomic<uint32_t> attached;  // 1 once the library runs in the server (after any wrapper)
   int32_t pid;                     // of the server process, valid when attached
   std::atomic<uint32_t> carrier_count;
   int32_t carrier_tid[60];  // kernel threads, for the watchdog's signal
+  // The watchdog's signal (SIGURG) to a carrier asks it to let another thread run, if any is ready;
+  // or, if this is the number of the command under way, to end its execution: Status::kHang.
+  std::atomic<uint32_t> stop_sequence;
+  std::atomic<uint32_t> caught_count;
+  Caught caught[kMaxCaught];
   alignas(64) Result result;
   alignas(64) std::atomic<uint64_t> counters[kCounters];
   alignas(64) ExternalCall external;
