@@ -141,7 +141,9 @@ struct Command {
   // 1: a crash is not masked: the process dies by it, with the core that the bare server would
   // leave. For a run that ends anyhow.
   uint32_t let_crash;
-  uint32_t reserved[2];
+  // 1: a deadlock is left standing, as the bare server would: kQuiescent.
+  uint32_t let_deadlock;
+  uint32_t reserved;
 };
 
 // ---------------------------------------------------------------- results
@@ -153,6 +155,7 @@ enum class Status : uint32_t {
   kExited = 3,     // the server ended: exit_status or exit_signal; outputs are valid
   kDaemonise = 4,  // the server called fork() before it listened: see README of runtime/kernel
   kFault = 5,      // fault_signal at fault_address
+  kDeadlock = 6,   // Replica::waits is the cycle
   kHang = 7,       // stopped on the coordinator's request (stop_sequence); see Replica::caught
 };
 
@@ -183,6 +186,45 @@ struct Result {
   uint32_t log_tag;
   uint32_t log_version;
   uint32_t reserved;
+};
+
+// What a thread waits for that only another thread of the server can give.
+enum class WaitKind : uint32_t {
+  kOther = 0,  // input, time, or nothing that is known
+  // The first group has owners, who are known.
+  kMutex = 1,
+  kSpin = 2,
+  kRead = 3,   // a rwlock, for reading
+  kWrite = 4,  // a rwlock, for writing
+  kOnce = 5,
+  kJoin = 6,  // the end of a thread
+  // Whoever comes along can end these.
+  kCondition = 7,
+  kSemaphore = 8,
+  kBarrier = 9,
+  kFutex = 10,
+};
+
+struct Wait {
+  uint64_t object;  // its address
+  uint32_t thread;
+  uint32_t owner;  // thread; kNoThread: nobody, or nobody knows
+  WaitKind kind;
+  uint32_t owner_exited;  // 1: `owner` has ended and will not give it up
+  uint32_t earlier;       // 1: the wait began in an earlier command
+  uint32_t reserved;
+};
+constexpr uint32_t kNoThread = UINT32_MAX;
+constexpr uint32_t kMaxWaits = 16;  // more: truncated flag
+
+// kDeadlock: the waits of a cycle, each owner being the next thread, perhaps with those that lead
+// to it before; or the way to an owner that has exited. kQuiescent: waits without a deadline that
+// began during the command, if it was a parallel one; a lost wake-up is among them if there was
+// one.
+struct Waits {
+  uint32_t count;
+  uint32_t truncated;
+  Wait wait[kMaxWaits];
 };
 
 enum Counter : uint32_t {  // cumulative; times in nanoseconds of CLOCK_MONOTONIC
@@ -425,6 +467,7 @@ struct Replica {
   std::atomic<uint32_t> caught_count;
   Caught caught[kMaxCaught];
   alignas(64) Result result;
+  Waits waits;
   alignas(64) std::atomic<uint64_t> counters[kCounters];
   alignas(64) ExternalCall external;
   std::atomic<uint64_t> unhandled_syscalls[kMaxSyscalls];
