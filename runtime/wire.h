@@ -121,6 +121,9 @@ enum CommandFlag : uint32_t {
   kDump = 1 << 4,     // copy the pages named in dump_pages, with their objects, to the report area
   kExecute = 1 << 5,  // run the expired timers, then inputs [first_input, first_input+input_count)
   kExit = 1 << 6,     // leave by _exit(exit_status) or exit_signal
+  // A replacement takes the state of `primary`, which all others have committed (kCommit may come
+  // with it); `joiner` names it. No execution.
+  kJoin = 1 << 7,
 };
 
 struct Command {
@@ -143,7 +146,7 @@ struct Command {
   uint32_t let_crash;
   // 1: a deadlock is left standing, as the bare server would: kQuiescent.
   uint32_t let_deadlock;
-  uint32_t reserved;
+  uint32_t joiner;  // kJoin: index of the replacement
 };
 
 // ---------------------------------------------------------------- results
@@ -455,10 +458,20 @@ struct Caught {
 };
 constexpr uint32_t kMaxCaught = 16;  // more: not listed
 
+// A replacement of a lost replica runs no start-up: parked in its pump it waits to be admitted.
+enum Admission : uint32_t {
+  kOriginal = 0,  // no replacement: started with all the others
+  kStarting = 1,  // stored by the coordinator before it starts the process
+  kReady = 2,     // by the replacement; it rings the doorbell
+  kAdmitted = 3,  // by the coordinator, which has stored join_sequence: command kJoin follows
+};
+
 struct Replica {
   alignas(64) std::atomic<uint32_t> done_sequence;  // release; see "Life of a batch"
-  std::atomic<uint32_t> attached;  // 1 once the library runs in the server (after any wrapper)
-  int32_t pid;                     // of the server process, valid when attached
+  std::atomic<uint32_t> attached;   // 1 once the library runs in the server (after any wrapper)
+  int32_t pid;                      // of the server process, valid when attached
+  std::atomic<uint32_t> admission;  // Admission; a futex; release and acquire
+  uint32_t join_sequence;           // number of the command that admits it
   std::atomic<uint32_t> carrier_count;
   int32_t carrier_tid[60];  // kernel threads, for the watchdog's signal
   // The watchdog's signal (SIGURG) to a carrier asks it to let another thread run, if any is ready;
