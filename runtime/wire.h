@@ -21,6 +21,8 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "runtime/wire_guard.h"
+
 namespace evenkeel::wire {
 
 constexpr uint64_t kMagic = 0x6c65656b6e657645;  // "Evenkeel"
@@ -480,6 +482,7 @@ struct Replica {
   std::atomic<uint32_t> caught_count;
   Caught caught[kMaxCaught];
   alignas(64) Result result;
+  GuardResult guard;
   Waits waits;
   alignas(64) std::atomic<uint64_t> counters[kCounters];
   alignas(64) ExternalCall external;
@@ -508,7 +511,8 @@ struct Boot {  // written by the coordinator before any replica starts, constant
   uint32_t carriers;    // kernel threads of a parallel replica; 0: number of processors
   int32_t image_fd;     // memfd of the shared committed image, inherited
   uint32_t verify;      // 0: no comparison and no hashing (one replica)
-  uint32_t reserved[8];
+  Guard guard;
+  uint32_t reserved[7];
 };
 
 struct Deck {
@@ -539,6 +543,7 @@ struct Deck {
   uint64_t dump_pages[kMaxDumpPages];
   Input inputs[kMaxInputs];
   alignas(4096) uint8_t input_bytes[kInputBytes];
+  LearntTable learnt;
   alignas(4096) Replica replicas[kMaxReplicas];
   alignas(4096) OrderLog log;
   alignas(4096) FileMemos files;

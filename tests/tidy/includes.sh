@@ -9,16 +9,18 @@ cd "$1"
 # A folder or file, and what it may include besides what lies in itself. A file belongs to the
 # longest matching row.
 rules='
-  runtime/wire.h
+  runtime/wire.h     runtime/wire_guard.h
+  runtime/wire_guard.h
   runtime/core
   runtime/sched      runtime/core runtime/wire.h
   runtime/sync       runtime/core runtime/wire.h runtime/sched
   runtime/kernel     runtime/core runtime/wire.h runtime/sched
+  runtime/guard      runtime/core runtime/wire.h runtime/sched
   snapshot           runtime/core runtime/wire.h
   verify             runtime/core runtime/wire.h
   mixer              runtime/core runtime/wire.h
   shim               runtime/core runtime/wire.h runtime/sched runtime/sync runtime/kernel snapshot
-  shim               verify mixer
+  shim               runtime/guard verify mixer
   runtime/host       runtime/wire.h
   examples
   bench              runtime/core runtime/wire.h runtime/sched runtime/sync runtime/kernel snapshot
@@ -33,12 +35,12 @@ rules='
 # Headers of the standard library that hold types, constants and templates without storage. (What is
 # used of the C library is policed by its symbols: shim.exports.)
 harmless='algorithm array atomic bit cerrno climits concepts csignal cstddef cstdint cstring ctime
-  iterator limits new numeric optional span tuple type_traits utility'
+  iterator limits new numeric optional span string_view tuple type_traits utility'
 forbidden='stdio.h stdlib.h assert.h locale.h malloc.h wchar.h'
 generated='syscall_names.inc'  # made from the kernel's header when building
 
 check() {
-  awk -v rules="${rules//$'\n'/;}" -v injected="${injected[*]} runtime/wire.h" \
+  awk -v rules="${rules//$'\n'/;}" -v injected="${injected[*]} runtime/wire.h runtime/wire_guard.h" \
     -v harmless="${harmless//$'\n'/ }" -v forbidden="$forbidden" -v generated="$generated" '
     function set_of(text, set,   words, i) {
       split(text, words, " ")
