@@ -3,8 +3,10 @@
 #include <sys/syscall.h>
 
 #include <cerrno>
+#include <string_view>
 
 #include "runtime/kernel/kernel.h"
+#include "runtime/sched/acquisitions.h"
 #include "runtime/sync/sync.h"
 #include "shim/mode.h"
 #include "shim/real.h"
@@ -28,12 +30,21 @@ inline long forward(long number, T... args) {
   return deliver(evenkeel::kernel::call(number, args...));
 }
 
+// Of functions that acquire a lock the call site is noted.
+consteval bool acquires(std::string_view name) {
+  return name.ends_with("lock") && !name.ends_with("unlock");
+}
+
 }  // namespace
 
 #define EVENKEEL_EXPORT extern "C" __attribute__((visibility("default")))
 #define EVENKEEL_SYNC(name, call, params, args)                      \
   EVENKEEL_EXPORT int name params {                                  \
     if (!evenkeel::shim::active()) return evenkeel::real::name args; \
+    if constexpr (acquires(#name)) {                                 \
+      evenkeel::sched::note_call_site(__builtin_return_address(0),   \
+                                      __builtin_frame_address(0));   \
+    }                                                                \
     return evenkeel::sync::call args;                                \
   }
 #define EVENKEEL_SEM(name, call, params, args)                       \

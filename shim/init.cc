@@ -154,6 +154,7 @@ sched::Thread& make_main_thread() {
   const Range stack = kernel::allocate_stack(kMainStackBytes);
   thread.fs_base = sched::fs_base();
   thread.signal_mask = kernel::inherited_signal_mask();
+  thread.stack_end = stack.end();
   thread.sp = sched::make_call_context(stack.end(), run_main, nullptr);
   return thread;
 }

@@ -9,6 +9,7 @@
 #include "runtime/core/check.h"
 #include "runtime/core/heap.h"
 #include "runtime/core/sys.h"
+#include "runtime/guard/guard.h"
 #include "runtime/kernel/file.h"
 #include "runtime/kernel/kernel.h"
 #include "runtime/kernel/memory.h"
@@ -299,6 +300,7 @@ void begin_execution() {
     const bool lost = g.deck->primary_lost.load(std::memory_order_acquire) == g.sequence;
     if (lost && !was_primary && primary()) inherit_commit();
   }
+  guard::begin();
   sched::set_parallelism(parallelism());
   kernel::begin_command(command());
   g.next_input = 0;
@@ -343,6 +345,7 @@ void init_pump(wire::Deck& deck, uint32_t replica) {
   const uint32_t wanted = deck.boot.carriers != 0 ? deck.boot.carriers : processors();
   g.carriers = std::min(wanted, sched::kMaxCarriers);
   g.me = &deck.replicas[replica];
+  guard::init(deck, replica, g.carriers);
   g.index = replica;
   g.sequence = 1;
   g.executing = true;
@@ -354,6 +357,7 @@ void on_quiescent() {
   for (;;) {
     if (g.executing) {
       if (sched::order_mode() == sched::OrderMode::kRecord) sched::announce_quiet();
+      guard::end_group();
       if (start_groups()) return;
       finish_execution();
     }

@@ -9,6 +9,7 @@
 #include "runtime/core/arena.h"
 #include "runtime/kernel/kernel.h"
 #include "runtime/kernel/state.h"
+#include "runtime/sched/acquisitions.h"
 #include "runtime/sched/clock.h"
 
 namespace evenkeel::kernel {
@@ -86,6 +87,7 @@ long read_connection(Object& object, const Buffers& out, uint32_t message_flags)
     if (c.eof || c.shut_read) return 0;
     return out.total() == 0 ? 0 : -EAGAIN;
   }
+  sched::begin_input(c.channel);
   const uint32_t taken = take_input(c, out, (message_flags & MSG_PEEK) == 0);
   resume_input(c);
   return taken;
@@ -108,6 +110,7 @@ long write_connection(Object& object, const Buffers& in) {
   const uint32_t accepted = std::min(wanted, room(c));
   if (accepted < wanted) choke(c);
   if (accepted == 0) return -EAGAIN;
+  if (sched::self().input == 0) sched::begin_input(c.channel);  // a thread that only answers
   emit(c.chain, OutputKind::kData, c.channel, in, accepted);
   c.sent = sent_now(c) + accepted;
   c.sent_batch = sched::batch_time().batch;

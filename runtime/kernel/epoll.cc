@@ -11,6 +11,7 @@
 #include "runtime/kernel/signals.h"
 #include "runtime/kernel/state.h"
 #include "runtime/kernel/wait.h"
+#include "runtime/sched/acquisitions.h"
 #include "runtime/sched/carrier.h"
 #include "runtime/sched/lock.h"
 #include "runtime/sched/order.h"
@@ -182,6 +183,7 @@ int collect(Epoll& set, epoll_event* out, int limit) {
 
 long wait_for_events(Epoll& set, epoll_event* out, int limit, uint64_t deadline_ns) {
   if (limit <= 0) return -EINVAL;
+  sched::end_input();
   bool expired = deadline_ns == 0;
   for (;;) {
     sched::lock_ordered(*set.object.order, Tag::kObject);

@@ -12,6 +12,7 @@
 #include "runtime/kernel/signals.h"
 #include "runtime/kernel/state.h"
 #include "runtime/kernel/wait.h"
+#include "runtime/sched/acquisitions.h"
 #include "runtime/sched/carrier.h"
 #include "runtime/sched/clock.h"
 #include "runtime/sched/lock.h"
@@ -45,6 +46,7 @@ long look(pollfd* fds, uint64_t count) {
 
 long poll_until(pollfd* fds, uint64_t count, uint64_t deadline_ns) {
   bool expired = deadline_ns == 0;
+  sched::end_input();
   for (;;) {
     sched::lock_ordered(state().shared_version, sched::Tag::kObject);
     const long ready = look(fds, count);

@@ -19,6 +19,7 @@
 #include "runtime/kernel/state.h"
 #include "runtime/kernel/syslog.h"
 #include "runtime/kernel/wait.h"
+#include "runtime/sched/acquisitions.h"
 #include "runtime/sched/carrier.h"
 #include "runtime/sched/lock.h"
 #include "runtime/sched/order.h"
@@ -140,6 +141,7 @@ wire::SocketAddress unnamed(int domain) {
 
 // The next connection of a listener, waiting for one if the socket blocks.
 long take_connection(Socket& socket, Connection*& out) {
+  sched::end_input();
   for (;;) {
     sched::lock_ordered(*socket.object.order, Tag::kObject);
     if (socket.listener == 0) {

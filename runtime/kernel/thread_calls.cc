@@ -50,6 +50,7 @@ long create_thread(const CloneArguments& clone, const ucontext_t& context) {
   const Thread& parent = sched::self();
   thread->fs_base = (clone.flags & CLONE_SETTLS) != 0 ? clone.tls : parent.fs_base;
   inherit_thread_attributes(*thread, parent);
+  thread->stack_end = clone.stack;
   thread->sp = sched::make_child_context(clone.stack, registers_of(context));
   const uint32_t tid = tid_of(*thread);
   if ((clone.flags & CLONE_PARENT_SETTID) != 0) store(clone.parent_tid, tid);

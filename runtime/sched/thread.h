@@ -30,7 +30,7 @@ struct Thread {
   ThreadState state;
   void* sp;          // of the saved context while not running
   uint64_t fs_base;  // thread pointer: its TLS block
-  uint64_t stack_begin, stack_end;
+  uint64_t stack_end;  // which it started at, growing downwards
 
   // While kWaiting. Waiters of a key are first in, first out.
   uint64_t wait_key;
@@ -54,6 +54,11 @@ struct Thread {
   uint64_t pending_signals;
   uint64_t robust_list;
   uint64_t robust_held;  // first of our robust mutexes it owns, see runtime/sync
+
+  // For the serializability guard, see acquisitions.h.
+  wire::Channel input;  // connection that it works for; 0: none
+  uint64_t call_code;   // return address and frame of its last call of a locking function
+  uint64_t call_frame;
 };
 
 void init_threads();

@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <cstring>
 
+#include "runtime/sched/acquisitions.h"
 #include "runtime/sync/mutex.h"
 #include "runtime/sync/section.h"
 #include "runtime/sync/sync.h"
@@ -25,6 +26,7 @@ uint64_t key_of(const Condition& cond) { return reinterpret_cast<uint64_t>(&cond
 // Waiter and mutex change hands in one section of the kernel lock, so no signal falls between.
 int wait_until(Condition& cond, pthread_mutex_t* mutex, Deadline deadline) {
   if (const int error = may_unlock(mutex)) return error;
+  sched::end_input();  // what comes next is somebody's who signals
   auto wake = sched::Wake::kTimeout;
   {
     Section section(cond.version, Tag::kCondition);

@@ -23,6 +23,7 @@
 // contended() state is 2; mark() under the kernel lock, 1 -> 2, or false if it took the lock;
 // uncontend() 2 -> 1; release() 1 -> 0, false if the state is 2; assign(waiters) 2 -> 1 or 2;
 // set_owner(number); key().
+#include "runtime/sched/acquisitions.h"
 #include "runtime/sched/carrier.h"
 #include "runtime/sched/lock.h"
 #include "runtime/sched/order.h"
@@ -117,6 +118,7 @@ int acquire(L& lock, Deadline deadline) {
   }
   lock.set_owner(self_number());
   lock.passed();
+  sched::acquired(lock.version(), false);
   return 0;
 }
 

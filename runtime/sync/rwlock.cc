@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <cstring>
 
+#include "runtime/sched/acquisitions.h"
 #include "runtime/sync/section.h"
 #include "runtime/sync/sync.h"
 
@@ -83,13 +84,17 @@ int acquire(Rwlock& lock, Access access, Deadline deadline) {
     Section section(lock.version, Tag::kRwlock);
     if (available(lock, access)) {
       take(lock, access, self_number());
+      sched::acquired(lock.version, access == Access::kRead);
       return 0;
     }
     const bool only_tries = deadline.error == EBUSY;
     if (!only_tries && lock.writer == self_number()) return EDEADLK;
     if (!deadline.may_wait()) return refuse(section, deadline.error);
     const sched::Wake wake = section.park("rwlock", key_of(lock, access), deadline);
-    if (wake == sched::Wake::kWoken) return 0;  // whoever made it free has granted it
+    if (wake == sched::Wake::kWoken) {  // whoever made it free has granted it
+      sched::acquired(lock.version, access == Access::kRead);  // nobody in conflict came since
+      return 0;
+    }
     if (wake == sched::Wake::kTimeout) {
       Section leaving(lock.version, Tag::kRwlock);
       grant(lock);  // readers may have waited only because this writer did

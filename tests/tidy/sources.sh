@@ -2,7 +2,7 @@
 # What the checkers share; sourced. They work on the tree in the current directory.
 set -euo pipefail
 
-injected=(runtime/core runtime/sched runtime/sync runtime/kernel snapshot verify mixer shim)
+injected=(runtime/core runtime/sched runtime/sync runtime/kernel runtime/guard snapshot verify mixer shim)
 
 # find_files FOLDER… -- PATTERN…: files below the folders by name, in a fixed order. A folder that
 # does not exist holds none.
