@@ -474,6 +474,7 @@ struct Replica {
   int32_t pid;                      // of the server process, valid when attached
   std::atomic<uint32_t> admission;  // Admission; a futex; release and acquire
   uint32_t join_sequence;           // number of the command that admits it
+  uint64_t layout;                  // equal where the runtime has placed everything alike
   std::atomic<uint32_t> carrier_count;
   int32_t carrier_tid[60];  // kernel threads, for the watchdog's signal
   // The watchdog's signal (SIGURG) to a carrier asks it to let another thread run, if any is ready;

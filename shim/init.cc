@@ -30,6 +30,7 @@
 #include "shim/pump.h"
 #include "shim/real.h"
 #include "shim/regions.h"
+#include "shim/state_transfer.h"
 #include "shim/user_dispatch.h"
 #include "snapshot/snapshot.h"
 #include "verify/verify.h"
@@ -104,12 +105,27 @@ snapshot::Backend backend_of(wire::Tracker tracker) {
                                                               : snapshot::Backend::kMprotect;
 }
 
-void start_snapshot(const wire::Deck& deck) {
+void start_snapshot(const wire::Deck& deck, bool replacement) {
   must(snapshot::init({backend_of(deck.boot.tracker), g_image_fd, deck.boot.verify != 0}),
        "cannot track memory; see `evenkeel doctor`, or use --tracker mprotect");
   kernel::set_kernel_write_hook(snapshot::prepare_kernel_write);
   if (deck.boot.verify != 0) must(verify::init(), "cannot map the Merkle tree");
+  if (replacement) return prepare_memory(kernel::replica());
   track_memory(kernel::replica(), replica_number() == deck.command.primary, deck.boot.verify != 0);
+}
+
+// The last block tells whether all before it were allocated alike.
+uint64_t describe_layout() {
+  const uint64_t parts[] = {reinterpret_cast<uint64_t>(arena::allocate(1)),
+                            reinterpret_cast<uint64_t>(&g_start),
+                            reinterpret_cast<uint64_t>(g_start.stack_end)};
+  return hash64(parts, sizeof parts, 0);
+}
+
+// From the argument count up to the name of the program, which the kernel puts first.
+Range initial_stack() {
+  const auto begin = reinterpret_cast<uint64_t>(g_start.stack_end);
+  return {begin, page_ceil(getauxval(AT_EXECFN)) - begin};
 }
 
 void build_kernel(wire::Deck& deck) {
@@ -127,6 +143,7 @@ void build_kernel(wire::Deck& deck) {
   sync::init();
   kernel::set_thread_exit_hook(sync::release_robust_mutexes);
   init_heap_order();
+  kernel::replica().layout = describe_layout();
 }
 
 void announce(wire::Deck& deck) {
@@ -171,9 +188,11 @@ sched::Thread& make_main_thread() {
   must(kernel::patch_vdso(), "cannot patch the vDSO");
   install_handlers();
   sched::Thread& main_thread = make_main_thread();
-  start_snapshot(deck);
-  init_pump(deck, replica_number());
-  sched::start({on_quiescent, carrier_started}, main_thread);
+  const bool replacement = kernel::replica().admission.load() == wire::kStarting;
+  start_snapshot(deck, replacement);
+  set_initial_stack(initial_stack());
+  init_pump(deck, replica_number(), replacement);
+  sched::start({on_quiescent, carrier_started}, replacement ? nullptr : &main_thread);
 }
 
 }  // namespace

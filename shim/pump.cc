@@ -42,6 +42,7 @@ struct Pump {
   uint32_t sequence;    // of the command under way
   uint32_t next_input;  // of the command's range
   bool executing;       // threads run for it
+  bool replacement;     // has not joined yet
   bool choked_released;
   wire::Token previous;  // token of the last agreed command
   wire::Token current;   // of the last execution
@@ -309,6 +310,33 @@ void begin_execution() {
   g.started_ns = sys::monotonic_ns();
 }
 
+// A replacement is about to read this process's memory, if it is the primary's. Whoever has just
+// committed looks whether it succeeds a primary that died meanwhile.
+void let_join(bool was_primary) {
+  allow_reading();
+  const bool successor = await_source(*g.deck, g.index) == g.index && !was_primary;
+  if (successor) inherit_commit();
+}
+
+// A replacement obeys no command before the one that admits it, and of that only kJoin.
+void join_others() {
+  g.me->admission.store(wire::kReady, std::memory_order_release);
+  g.deck->doorbell.fetch_add(1, std::memory_order_seq_cst);  // before coordinator_sleeps is read
+  if (g.deck->coordinator_sleeps.load(std::memory_order_seq_cst) != 0) {
+    sys::futex_wake(g.deck->doorbell, 1).ignore();
+  }
+  while (g.me->admission.load(std::memory_order_acquire) != wire::kAdmitted) {
+    sys::futex_wait(g.me->admission, wire::kReady).ignore();
+  }
+  g.sequence = g.me->join_sequence;
+  std::atomic<uint32_t>& word = g.deck->command_sequence;
+  for (uint32_t seen = word.load(std::memory_order_acquire); seen != g.sequence;
+       seen = word.load(std::memory_order_acquire)) {
+    sys::futex_wait(word, seen).ignore();
+  }
+  g.previous = join(*g.deck, g.index);
+}
+
 [[noreturn]] void leave() {
   if (command().exit_signal != 0) {
     sys::call(SYS_kill, sys::getpid().value(), command().exit_signal).ignore();
@@ -319,20 +347,14 @@ void begin_execution() {
 // True if an execution has begun.
 bool obey() {
   const uint32_t flags = command().flags;
-  if ((flags & wire::kAdopt) != 0) {
-    if (primary()) kernel::commit_files(true);
-    adopt_state(*g.deck, g.index);
-    if (!primary()) {
-      kernel::commit_files(false);
-      kernel::adopt_files(command().primary);
-    }
-    g.previous = g.deck->replicas[command().primary].result.token;
-  }
+  const bool was_primary = primary();
+  if ((flags & wire::kAdopt) != 0) g.previous = adopt_state(*g.deck, g.index);
   if ((flags & wire::kCommit) != 0) commit();
   if ((flags & wire::kRollback) != 0) roll_back();
   if ((flags & wire::kDescribe) != 0) describe(*g.me);
   if ((flags & wire::kDump) != 0) dump(*g.deck, *g.me);
   if ((flags & wire::kExit) != 0) leave();
+  if ((flags & wire::kJoin) != 0) let_join(was_primary);
   if ((flags & wire::kExecute) == 0) return false;
   begin_execution();
   return true;
@@ -340,7 +362,7 @@ bool obey() {
 
 }  // namespace
 
-void init_pump(wire::Deck& deck, uint32_t replica) {
+void init_pump(wire::Deck& deck, uint32_t replica, bool replacement) {
   g.deck = &deck;
   const uint32_t wanted = deck.boot.carriers != 0 ? deck.boot.carriers : processors();
   g.carriers = std::min(wanted, sched::kMaxCarriers);
@@ -348,12 +370,15 @@ void init_pump(wire::Deck& deck, uint32_t replica) {
   guard::init(deck, replica, g.carriers);
   g.index = replica;
   g.sequence = 1;
-  g.executing = true;
+  g.executing = !replacement;
+  g.replacement = replacement;
   g.choked_released = true;
   g.started_ns = sys::monotonic_ns();
 }
 
 void on_quiescent() {
+  if (g.replacement) join_others();
+  g.replacement = false;
   for (;;) {
     if (g.executing) {
       if (sched::order_mode() == sched::OrderMode::kRecord) sched::announce_quiet();
@@ -362,7 +387,7 @@ void on_quiescent() {
       finish_execution();
     }
     publish_done();
-    if (g.sequence == 1) sched::add_carriers(g.carriers);
+    if (sched::carrier_count() < g.carriers) sched::add_carriers(g.carriers);
     await_command();
     obey();
   }

@@ -7,8 +7,9 @@
 
 namespace evenkeel::shim {
 
-// The implicit first command, start-up, is under way when the first quiescence comes.
-void init_pump(wire::Deck& deck, uint32_t replica);
+// The implicit first command, start-up, is under way when the first quiescence comes; but a
+// replacement of a lost replica runs nothing before it has joined.
+void init_pump(wire::Deck& deck, uint32_t replica, bool replacement);
 void on_quiescent();
 
 }  // namespace evenkeel::shim

@@ -89,12 +89,15 @@ void make_anonymous(const Mapping& mapping) {
 
 struct Sink {
   wire::Replica& replica;
+  bool track;
   bool write_shared;
   bool hash;
 };
 
 void add(const Sink& sink, Range range, Kind kind, uint64_t offset, const char* name) {
-  must(snapshot::add_region(range, kind, sink.write_shared), "cannot track memory");
+  if (sink.track) {
+    must(snapshot::add_region(range, kind, sink.write_shared), "cannot track memory");
+  }
   name_region(sink.replica, range, offset, kind == Kind::kHashed, name);
 }
 
@@ -170,13 +173,10 @@ void track_arenas(const Sink& sink) {
   add(sink, kHeapMetaArena, Kind::kTracked, 0, "heap metadata");
 }
 
-}  // namespace
-
-void track_memory(wire::Replica& replica, bool write_shared, bool hash) {
+void visit_memory(const Sink& sink) {
   read_maps(g_maps, sizeof g_maps);
   find_own_path();
   read_maps(g_maps, sizeof g_maps);  // the first pass cut it into lines
-  const Sink sink{replica, write_shared, hash};
   Classifier classifier;
   Mapping mapping;
   char* at = g_maps;
@@ -191,8 +191,16 @@ void track_memory(wire::Replica& replica, bool write_shared, bool hash) {
   track_arenas(sink);
 }
 
+}  // namespace
+
+void track_memory(wire::Replica& replica, bool write_shared, bool hash) {
+  visit_memory({replica, true, write_shared, hash});
+}
+
+void prepare_memory(wire::Replica& replica) { visit_memory({replica, false, false, false}); }
+
 void track_later(wire::Replica& replica, Range range, bool hashed, bool write_shared, bool hash) {
-  const Sink sink{replica, write_shared, hash};
+  const Sink sink{replica, true, write_shared, hash};
   add(sink, range, hashed ? Kind::kHashed : Kind::kTracked, 0, "library loaded later");
   if (hashed) hash_present(sink, range);
 }

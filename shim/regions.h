@@ -10,6 +10,9 @@ namespace evenkeel::shim {
 // memory first (file pages cannot be write-protected by userfaultfd). Single-threaded, before main.
 // `write_shared`: this replica fills the shared image.
 void track_memory(wire::Replica& replica, bool write_shared, bool hash);
+// The same for a replacement of a lost replica, which tracks nothing before it has taken over
+// memory: only remaps and names.
+void prepare_memory(wire::Replica& replica);
 
 // A library's writable data that came or went later.
 void track_later(wire::Replica& replica, Range range, bool hashed, bool write_shared, bool hash);

@@ -1,120 +1,200 @@
 #include "shim/state_transfer.h"
 
+#include <signal.h>
 #include <sys/prctl.h>
-#include <sys/uio.h>
 
 #include <cstring>
 
-#include "runtime/core/arena.h"
 #include "runtime/core/check.h"
-#include "runtime/core/heap.h"
-#include "runtime/core/layout.h"
+#include "runtime/core/peer.h"
 #include "runtime/core/sys.h"
+#include "runtime/kernel/file.h"
+#include "runtime/kernel/identity.h"
 #include "runtime/kernel/memory.h"
 #include "shim/describe.h"
+#include "shim/file_mappings.h"
 #include "snapshot/snapshot.h"
 #include "verify/verify.h"
 
 namespace evenkeel::shim {
 namespace {
 
-constexpr size_t kChunkBytes = 256 << 10;
-alignas(4096) constinit char g_chunk[kChunkBytes];
+// How often the end of another replica's work is looked for: it wakes nobody but the coordinator.
+constexpr uint64_t kLookNs = 200'000;
+constexpr size_t kRehashPages = 256;  // 2 KiB of addresses
 
-// The primary lists the used ranges of its memory in its report area, as leaves: page is where a
-// range begins, hash.low how many bytes it has.
-void list_range(void* context, Range range) {
-  auto& report = *static_cast<wire::Report*>(context);
-  if (report.leaf_count == wire::kMaxLeaves)
-    EVENKEEL_DIE("too many ranges", "limit", report.leaf_count);
-  report.leaves[report.leaf_count++] = {range.begin, {range.bytes, 0}};
-}
+constinit Range g_initial_stack{};
+constinit uint64_t g_pages[kRehashPages];
+constinit size_t g_page_count = 0;
 
-void list_memory(wire::Replica& me) {
-  wire::Report& report = me.report;
-  report.leaf_count = 0;
-  const uint32_t regions = me.region_count.load(std::memory_order_relaxed);
-  for (uint32_t i = 0; i < regions; ++i) {
-    const Range range{me.regions[i].begin, me.regions[i].end - me.regions[i].begin};
-    if (range.bytes < kGiB) list_range(&report, range);  // the arenas follow, as far as used
-  }
-  list_range(&report, {kKernelArena.begin, arena::used_end() - kKernelArena.begin});
-  heap::for_each_used_range(list_range, &report);
-  kernel::for_each_used_range(kMapArena, list_range, &report);
-  kernel::for_each_used_range(kStackArena, list_range, &report);
+// The owner of the state has died, and what was taken of it is a torn copy.
+[[noreturn]] void leave() {
+  sys::call(SYS_kill, sys::getpid().value(), SIGKILL).ignore();
+  __builtin_unreachable();
 }
 
 void must(sys::Result result, const char* what) {
+  if (result.err() == ESRCH) leave();
   if (!result.ok()) die(__FILE__, __LINE__, what, "errno", nullptr, result.err());
 }
 
-// Copies what differs, page by page, so that equal pages stay clean. A page that the application
-// has made inaccessible (a guard page) is so in every replica, and skipped. Returns how far it
-// came.
-size_t copy_chunk(int pid, uint64_t address, size_t room) {
-  const iovec local{g_chunk, room};
-  const iovec remote{reinterpret_cast<void*>(address), room};
-  const auto got =
-      sys::call(SYS_process_vm_readv, pid, sys::arg(&local), 1, sys::arg(&remote), 1, 0);
-  if (got.err() == EFAULT) return kPageBytes;
-  must(got, "cannot read the primary's memory");
-  const auto bytes = static_cast<size_t>(got.value());  // short in front of an inaccessible page
-  for (size_t at = 0; at < bytes; at += kPageBytes) {
-    auto* mine = reinterpret_cast<char*>(address + at);
-    if (std::memcmp(mine, g_chunk + at, kPageBytes) != 0) {
-      std::memcpy(mine, g_chunk + at, kPageBytes);
-    }
-  }
-  return bytes;
+uint32_t sequence_of(const wire::Deck& deck) {
+  return deck.command_sequence.load(std::memory_order_acquire);
 }
 
-void copy_memory(const wire::Replica& primary) {
-  const wire::Report& report = primary.report;
-  for (uint32_t i = 0; i < report.leaf_count; ++i) {
-    uint64_t at = report.leaves[i].page;
-    const uint64_t end = page_ceil(at + report.leaves[i].hash.low);
-    while (at < end) {
-      const size_t bytes = end - at < kChunkBytes ? end - at : kChunkBytes;
-      at += copy_chunk(primary.pid, at, bytes);
-    }
+// Waits until a replica has obeyed the present command; false: it has died.
+bool await_done(const wire::Deck& deck, uint32_t replica) {
+  // futex_wait() takes what it will not write.
+  auto& done = const_cast<std::atomic<uint32_t>&>(deck.replicas[replica].done_sequence);
+  for (;;) {
+    const uint32_t seen = done.load(std::memory_order_acquire);
+    if (seen == sequence_of(deck)) return true;
+    if ((deck.live_mask.load(std::memory_order_acquire) >> replica & 1) == 0) return false;
+    sys::futex_wait(done, seen, kLookNs).ignore();
   }
 }
 
-void settle(bool write_shared, bool hash) {
+// ---- taking
+
+void flush_rehash() {
+  verify::update(g_pages, g_page_count);
+  g_page_count = 0;
+}
+
+void rehash_page(void*, uint64_t page) {
+  g_pages[g_page_count++] = page;
+  if (g_page_count == kRehashPages) flush_rehash();
+}
+
+void take_over_tree(const Peer& peer) {
+  must(verify::take_over(peer), "cannot take over the Merkle tree");
+  snapshot::for_each_hashed_page(rehash_page, nullptr);
+  flush_rehash();
+  verify::settle();
+  wire::Token expected{};
+  must(verify::peer_root(peer, expected), "cannot read the other replica's memory");
+  if (!(verify::root() == expected)) {
+    EVENKEEL_DIE("memory taken over differs from its source", "root", verify::root().low);
+  }
+}
+
+void take_over_memory(const Peer& peer, bool hash) {
+  must(kernel::take_over_regions(peer), "cannot take over file mappings");
+  must(snapshot::take_over(peer), "cannot take over the other replica's memory");
+  must(peer.read(g_initial_stack.begin, reinterpret_cast<void*>(g_initial_stack.begin),
+                 g_initial_stack.bytes),
+       "cannot read the other replica's memory");
+  must(take_over_file_mappings(peer), "cannot take over file mappings");
+  if (hash) take_over_tree(peer);
+  must(kernel::take_over_files(peer), "cannot take over open files");
+}
+
+// What both had at their start must lie at the same places, or nothing fits.
+void check_layout(const wire::Replica& mine, const wire::Replica& theirs) {
+  const uint32_t count = mine.region_count.load(std::memory_order_relaxed);
+  if (mine.layout != theirs.layout || count > theirs.region_count.load(std::memory_order_acquire)) {
+    EVENKEEL_DIE("a replacement starts with another address space", "regions", count);
+  }
+  for (uint32_t i = 0; i < count; ++i) {
+    const wire::Region& a = mine.regions[i];
+    const wire::Region& b = theirs.regions[i];
+    if (a.begin != b.begin || a.end != b.end || a.kind != b.kind) {
+      EVENKEEL_DIE("a replacement starts with another address space", "region", a.begin);
+    }
+  }
+}
+
+// Libraries that were loaded later have names, too.
+void take_over_names(wire::Replica& mine, const wire::Replica& theirs) {
+  const uint32_t count = theirs.region_count.load(std::memory_order_acquire);
+  std::memcpy(mine.regions, theirs.regions, count * sizeof(wire::Region));
+  mine.region_count.store(count, std::memory_order_release);
+}
+
+// Everything but the process's identity.
+void take_over_state(wire::Deck& deck, const Peer& peer, const wire::Replica& theirs,
+                     wire::Replica& mine) {
+  take_over_memory(peer, deck.boot.verify != 0);
+  take_over_names(mine, theirs);
+  mine.result = theirs.result;
+  // Whoever has died by now may have left us without its open files.
+  if (!sys::call(SYS_kill, peer.pid(), 0).ok()) leave();
+}
+
+// ---- giving
+
+void settle(bool hash) {
   snapshot::DirtyPages dirty{};
   must(snapshot::collect(dirty), "cannot collect dirty pages");
-  // A follower's image is the primary's already, so nothing seems changed to it.
   if (hash) hash_changed(dirty, true);
-  snapshot::commit(write_shared);
+  snapshot::commit(true);
   if (hash) verify::settle();
+  kernel::commit_files(true);
   kernel::memory_committed();
+}
+
+// One at a time: if the source dies, the one that was copying is lost with it, and the next still
+// has a state of its own.
+void await_earlier_takers(const wire::Deck& deck, uint32_t replica) {
+  for (uint32_t i = 0; i < replica; ++i) (void)await_done(deck, i);
+}
+
+bool lives(const wire::Deck& deck, uint32_t replica) {
+  return (deck.live_mask.load(std::memory_order_acquire) >> replica & 1) != 0;
+}
+
+uint32_t present_primary(const wire::Deck& deck) {
+  return __atomic_load_n(&deck.command.primary, __ATOMIC_ACQUIRE);
 }
 
 }  // namespace
 
-void adopt_state(wire::Deck& deck, uint32_t replica) {
-  const bool hash = deck.boot.verify != 0;
-  const uint32_t sequence = deck.command_sequence.load(std::memory_order_acquire);
-  wire::Replica& primary = deck.replicas[deck.command.primary];
-  if (replica == deck.command.primary) {
-    settle(true, hash);
-    sys::call(SYS_prctl, PR_SET_PTRACER, -1).ignore();  // EINVAL without Yama: nothing to allow
-    list_memory(primary);
-    deck.log_sequence.store(sequence, std::memory_order_release);
-    sys::futex_wake(deck.log_sequence, static_cast<int>(wire::kMaxReplicas)).ignore();
-    return;
-  }
-  snapshot::rollback();
-  if (hash) verify::undo();
-  kernel::memory_rolled_back();
+void set_initial_stack(Range range) { g_initial_stack = range; }
+
+void allow_reading() {
+  sys::call(SYS_prctl, PR_SET_PTRACER, -1).ignore();  // EINVAL without Yama: nothing to allow
+}
+
+uint32_t await_source(const wire::Deck& deck, uint32_t replica) {
   for (;;) {
-    const uint32_t seen = deck.log_sequence.load(std::memory_order_acquire);
-    if (seen == sequence) break;
-    if (deck.primary_lost.load(std::memory_order_acquire) == sequence) return;
-    sys::futex_wait(deck.log_sequence, seen).ignore();
+    const uint32_t source = present_primary(deck);
+    if (source == replica || await_done(deck, source)) return source;
+    // It is dead; the coordinator is about to name its successor. A replacement is never that one:
+    // if nobody else is left, neither is the state.
+    const bool named = deck.primary_lost.load(std::memory_order_acquire) == sequence_of(deck);
+    const bool replacement = deck.replicas[replica].join_sequence == sequence_of(deck);
+    if (named && replacement && present_primary(deck) == source) leave();
   }
-  copy_memory(primary);
-  settle(false, hash);
+}
+
+wire::Token adopt_state(wire::Deck& deck, uint32_t replica) {
+  allow_reading();
+  const bool was_primary = present_primary(deck) == replica;
+  for (;;) {
+    const uint32_t source = await_source(deck, replica);
+    if (source == replica) {
+      if (deck.replicas[replica].result.status != wire::Status::kQuiescent) leave();
+      settle(deck.boot.verify != 0);
+      if (!was_primary) snapshot::rewrite_image();
+      return deck.replicas[replica].result.token;
+    }
+    await_earlier_takers(deck, replica);
+    if (!lives(deck, source)) continue;
+    const wire::Replica& theirs = deck.replicas[source];
+    const Peer peer(theirs.pid);
+    take_over_state(deck, peer, theirs, deck.replicas[replica]);
+    return theirs.result.token;
+  }
+}
+
+wire::Token join(wire::Deck& deck, uint32_t replica) {
+  const wire::Replica& theirs = deck.replicas[await_source(deck, replica)];
+  wire::Replica& mine = deck.replicas[replica];
+  check_layout(mine, theirs);
+  const Peer peer(theirs.pid);
+  take_over_state(deck, peer, theirs, mine);
+  must(kernel::take_over_identity(peer), "cannot take over the process's identity");
+  return theirs.result.token;
 }
 
 }  // namespace evenkeel::shim

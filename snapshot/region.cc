@@ -83,6 +83,12 @@ Region& open_slot(size_t slot) {
   return regions[slot];
 }
 
+struct PeerPart {
+  const void* own;
+  void* to;
+  size_t bytes;
+};
+
 void drop_memory(const void* address, uint64_t bytes, int advice) {
   // Best effort: memory that stays is only memory; its content is never looked at again.
   sys::madvise(const_cast<void*>(address), page_ceil(bytes), advice).ignore();
@@ -116,6 +122,32 @@ void* book_allocate(uint64_t bytes) {
   EVENKEEL_CHECK(book_used_bytes <= kBookBytes);
   return as_pointer(begin);
 }
+
+sys::Result read_peer_regions(const Peer& peer, PeerRegions& out) {
+  // A copy of the peer's table, not ours: a Region has an atomic and cannot be assigned.
+  alignas(Region) static constinit uint8_t table[sizeof regions] = {};
+  size_t theirs = 0;
+  for (const auto& [own, to, bytes] :
+       {PeerPart{&count, &theirs, sizeof theirs}, PeerPart{regions, table, sizeof table},
+        PeerPart{&shared_used_bytes, &out.shared_used_bytes, sizeof out.shared_used_bytes}}) {
+    const auto done = peer.read(reinterpret_cast<uint64_t>(own), to, bytes);
+    if (!done.ok()) return done;
+  }
+  if (theirs > kMaxRegions) return sys::Result(-EINVAL);
+  out.regions = reinterpret_cast<const Region*>(table);
+  out.count = theirs;
+  return sys::Result(0);
+}
+
+sys::Result insert_peer_region(const Region& theirs, bool shared) {
+  const uint64_t next = shared_used_bytes;
+  if (shared) shared_used_bytes = reinterpret_cast<uint64_t>(theirs.image) - kImageArena.begin;
+  const auto inserted = insert_region(theirs.range, theirs.kind, shared);
+  shared_used_bytes = next;
+  return inserted;
+}
+
+void set_shared_used(uint64_t bytes) { shared_used_bytes = bytes; }
 
 sys::Result insert_region(Range range, Kind kind, bool shared) {
   const auto checked = check_range(range);

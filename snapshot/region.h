@@ -13,6 +13,7 @@
 #include <cstdint>
 
 #include "runtime/core/layout.h"
+#include "runtime/core/peer.h"
 #include "runtime/core/sys.h"
 #include "snapshot/snapshot.h"
 
@@ -56,6 +57,19 @@ void* book_allocate(uint64_t bytes);
 
 // `shared`: the image lies in the shared file.
 sys::Result insert_region(Range range, Kind kind, bool shared);
+// The regions of another replica, as its own table has them: pointers lead into its memory, but
+// shared images lie at the same addresses here. `shared_used_bytes` is where its next shared image
+// begins. Valid until the next call.
+struct PeerRegions {
+  const Region* regions;
+  size_t count;
+  uint64_t shared_used_bytes;
+};
+sys::Result read_peer_regions(const Peer& peer, PeerRegions& out);
+// The same region here, its shared image at the same place: in the order of the peer's table.
+sys::Result insert_peer_region(const Region& theirs, bool shared);
+void set_shared_used(uint64_t bytes);
+
 // Forgets the region and frees its image and bookkeeping.
 void erase_region(Range range);
 

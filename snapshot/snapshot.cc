@@ -12,6 +12,7 @@
 #include "snapshot/protection.h"
 #include "snapshot/region.h"
 #include "snapshot/tracker.h"
+#include "snapshot/transfer.h"
 
 namespace evenkeel::snapshot {
 namespace {
@@ -186,6 +187,45 @@ void touch_dropped(Region& region, uint64_t index) {
   if (!writable) EVENKEEL_CHECK(protection::apply(region, index, index + 1).ok());
 }
 
+// ---------------------------------------------------------------- taking over
+
+// Everything writable and untracked again.
+sys::Result forget_everything() {
+  if (region_count() == 0) return sys::Result(0);
+  for (size_t i = 0; i < region_count(); ++i) {
+    Region& region = region_at(i);
+    if (!region.restricted.load(std::memory_order_relaxed)) continue;
+    const auto opened =
+        sys::mprotect(as_pointer(region.range.begin), region.range.bytes, PROT_READ | PROT_WRITE);
+    if (!opened.ok()) return opened;
+    region.restricted.store(false, std::memory_order_relaxed);
+  }
+  const Config config = config_;
+  shutdown();
+  return init(config);
+}
+
+sys::Result take_over_region(const Peer& peer, const Region& theirs) {
+  const bool shared = is_shared(theirs.kind);
+  const auto inserted = insert_peer_region(theirs, shared);
+  if (!inserted.ok()) return inserted;
+  Region& own = *find_region(theirs.range.begin);
+  const auto copied = transfer::copy(peer, theirs, own, shared);
+  if (!copied.ok()) return copied;
+  // Pages of shared images are known already; private images are made here.
+  Adoption adoption = {&own, true};
+  const RunSink sink =
+      shared ? RunSink{[](void*, uint64_t, uint64_t) {}, nullptr} : RunSink{adopt_run, &adoption};
+  const auto begun = begin_tracking(own, sink);
+  if (!begun.ok() || !own.restricted.load(std::memory_order_relaxed)) return begun;
+  auto applied = sys::Result(0);
+  for_each_used(own, [&](Range used) {
+    const uint64_t first = own.page_index(used.begin);
+    if (applied.ok()) applied = protection::apply(own, first, first + used.bytes / kPageBytes);
+  });
+  return applied;
+}
+
 // ---------------------------------------------------------------- rollback
 
 // Adjacent pages of one region are opened by one call.
@@ -330,6 +370,43 @@ void commit_again() {
     // A page that became zero has no image any more; what the shared file holds there is not read.
     image::store(*cursor.at(page->address), page->address, true, page->hot);
   }
+}
+
+void rewrite_image() {
+  for_each_hashed_page(
+      [](void*, uint64_t page) {
+        Region& region = *find_region(page);
+        if (!image::equals(region, page)) image::store(region, page, true, false);
+      },
+      nullptr);
+}
+
+void for_each_hashed_page(void (*visit)(void* context, uint64_t page), void* context) {
+  for (size_t i = 0; i < region_count(); ++i) {
+    const Region& region = region_at(i);
+    if (!is_shared(region.kind)) continue;
+    for_each_used(region, [&](Range used) {
+      const uint64_t last = region.page_index(used.begin) + used.bytes / kPageBytes;
+      uint64_t index = next_bit(region.has_image, region.page_index(used.begin), last);
+      for (; index < last; index = next_bit(region.has_image, index + 1, last)) {
+        visit(context, region.range.begin + index * kPageBytes);
+      }
+    });
+  }
+}
+
+sys::Result take_over(const Peer& peer) {
+  const auto forgotten = forget_everything();
+  if (!forgotten.ok()) return forgotten;
+  PeerRegions theirs = {};
+  const auto read = read_peer_regions(peer, theirs);
+  if (!read.ok()) return read;
+  for (size_t i = 0; i < theirs.count; ++i) {
+    const auto taken = take_over_region(peer, theirs.regions[i]);
+    if (!taken.ok()) return taken;
+  }
+  set_shared_used(theirs.shared_used_bytes);
+  return sys::Result(0);
 }
 
 void rollback() {

@@ -20,6 +20,7 @@
 #include <cstdint>
 
 #include "runtime/core/layout.h"
+#include "runtime/core/peer.h"
 #include "runtime/core/sys.h"
 
 namespace evenkeel::snapshot {
@@ -106,6 +107,18 @@ void commit(bool write_shared);
 // The writer died in the middle of its commit, and this replica, which has done its own and run
 // nothing since, succeeds it: writes the hashed pages of the last commit into the shared image.
 void commit_again();
+
+// The writer died when nobody can tell what it had written to the shared image: this replica, whose
+// memory has just been committed, writes every page that differs.
+void rewrite_image();
+
+// This replica becomes a copy of another: same regions, same memory, the image (which that one has
+// just committed and nobody writes) known as it knows it. Whatever was tracked here is forgotten;
+// all memory of the other's regions must be mapped here, readable and writable unless protect()
+// has said otherwise. On failure the process is good for nothing.
+sys::Result take_over(const Peer& peer);
+// Calls visit(context, page) for every page of hashed regions that the image has, ascending.
+void for_each_hashed_page(void (*visit)(void* context, uint64_t page), void* context);
 
 // The image becomes memory, for every page written since the last commit, whether or not collect()
 // has reported it; page protections too. Only after the shared image is known to be complete. The

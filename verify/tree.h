@@ -31,6 +31,9 @@ class Tree {
   [[nodiscard]] wire::Token leaf(uint64_t position) const { return level_[0][position]; }
   [[nodiscard]] wire::Token root() const { return level_[kLevels][0]; }
 
+  // Where it lies: the same address in every replica.
+  [[nodiscard]] const wire::Token* root_address() const { return level_[kLevels]; }
+
   void settle();
   void undo();
   // Lists leaves that differ from the settled ones, ascending by page.

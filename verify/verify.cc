@@ -83,6 +83,17 @@ void undo() {
   masks.undo();
 }
 
+sys::Result take_over(const Peer& peer) {
+  const auto mapped = tree.map();
+  if (!mapped.ok()) return mapped;
+  const auto placed = peer.take(ranges);
+  return placed.ok() ? peer.take(masks) : placed;
+}
+
+sys::Result peer_root(const Peer& peer, wire::Token& root) {
+  return peer.read(reinterpret_cast<uint64_t>(tree.root_address()), &root, sizeof root);
+}
+
 Changed changed() {
   const wire::Leaf* leaves = nullptr;
   const size_t count = tree.changed(leaves);

@@ -12,6 +12,7 @@
 #include <cstdint>
 
 #include "runtime/core/layout.h"
+#include "runtime/core/peer.h"
 #include "runtime/core/sys.h"
 #include "runtime/wire.h"
 
@@ -51,6 +52,11 @@ struct Changed {
   size_t count;
 };
 [[nodiscard]] Changed changed();
+
+// This replica becomes a copy of another: positions and masks are that one's. The tree is empty:
+// every page must be updated, then settled; peer_root() says what must come out.
+sys::Result take_over(const Peer& peer);
+sys::Result peer_root(const Peer& peer, wire::Token& root);
 
 [[nodiscard]] wire::Token hash_bytes(const void* data, size_t bytes, uint64_t seed);
 // The token of a batch: hash of (previous, root, outputs, batch).

@@ -3,6 +3,7 @@
 #include <immintrin.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cstring>
 #include <thread>
 
@@ -16,14 +17,6 @@ namespace {
 Ending ending_from(int wait_status) {
   if (WIFSIGNALED(wait_status)) return {0, WTERMSIG(wait_status)};
   return {WEXITSTATUS(wait_status), 0};
-}
-
-std::string describe(int wait_status) {
-  if (WIFSIGNALED(wait_status)) {
-    return fmt::format("was killed by signal {} ({})", WTERMSIG(wait_status),
-                       ::strsignal(WTERMSIG(wait_status)));
-  }
-  return fmt::format("exited by itself with status {}", WEXITSTATUS(wait_status));
 }
 
 }  // namespace
@@ -44,8 +37,7 @@ void Conductor::command() {
 void Conductor::post() {
   starting_ = false;
   deck_.command.primary = replicas_.primary();
-  // 0 stands for "never" in primary_lost, so the sequence skips it when it wraps.
-  sequence_ = sequence_ + 1 == 0 ? 1 : sequence_ + 1;
+  sequence_ = next_sequence();
   // release: publishes the command, the inputs and the input bytes.
   deck_.command_sequence.store(sequence_, std::memory_order_release);
   futex_wake_all(deck_.command_sequence);
@@ -105,7 +97,9 @@ void Conductor::look_around(bool tick, uint64_t started_ns) {
     if (const int signal = signals_.overdue_termination(); signal != 0) throw Ending{0, signal};
     return;
   }
-  if (tick && monotonic_ns() - started_ns > hang_timeout_ns_ && !all_done()) handle_hang();
+  const bool joins = (deck_.command.flags & wire::kJoin) != 0;  // gigabytes may have to be copied
+  const uint64_t limit = joins ? std::max(hang_timeout_ns_, kJoinPatienceNs) : hang_timeout_ns_;
+  if (tick && monotonic_ns() - started_ns > limit && !all_done()) handle_hang();
 }
 
 void Conductor::bury_the_dead() {
@@ -122,8 +116,8 @@ void Conductor::tell_of_death(uint32_t index) {
   // A program that ends before the library runs in it is a wrapper's business, and the others are
   // about to end the same way.
   if (deck_.replicas[index].attached.load() == 0) return;
-  say("replica {} {}; going on with {} replica{}{}", index, describe(replicas_.wait_status(index)),
-      left, left == 1 ? "" : "s", left == 1 ? ", whose results nothing verifies any more" : "");
+  say("replica {} {}; going on with {} replica{}{}", index, replicas_.describe_end(index), left,
+      left == 1 ? "" : "s", left == 1 ? ", whose results nothing verifies any more" : "");
 }
 
 Ending Conductor::ending_of_primary() const {

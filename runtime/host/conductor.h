@@ -33,6 +33,8 @@ class Conductor {
   // deck.command is complete: tells the replicas and waits.
   void command();
   void post();  // the same without waiting, for a command that is not answered
+  // Number of the next command. 0 stands for "never" in primary_lost, so it is skipped.
+  [[nodiscard]] uint32_t next_sequence() const { return sequence_ + 1 == 0 ? 1 : sequence_ + 1; }
   void wait();
 
   // Collects dead replicas while no command is under way.
@@ -44,6 +46,8 @@ class Conductor {
  private:
   // How long a death behind a wrapper, or a hang, may go unnoticed.
   static constexpr uint64_t kTickNs = 100'000'000;
+  // For a replacement to copy the state, at a gigabyte a second.
+  static constexpr uint64_t kJoinPatienceNs = 60'000'000'000;
   // Worth it only where every replica and the coordinator have a processor of their own: a wake-up
   // costs about 5 us, so looking for 2 us first loses little.
   static constexpr uint64_t kSpinNs = 2'000;

@@ -66,7 +66,8 @@ Coordinator::Coordinator(const Options& options, std::string server_path,
       batch_(*deck_),
       admin_(state_),
       launch_{std::move(server_path), std::move(arguments), std::move(library), &deck_, &signals_,
-              open_files_soft} {
+              open_files_soft},
+      rejoin_(*deck_, replicas_, executor_, stats_, launch_) {
   network_.watch(signals_.event_fd(), Source::kSignals);
   network_.watch(admin_.fd(), Source::kAdmin);
   conductor_.on_hang = [this] { repair_.report_hang(batch_); };
@@ -202,6 +203,7 @@ void Coordinator::tell_parent_and_close_stdio() {
 void Coordinator::serve() {
   for (;;) {
     gather();
+    rejoin_.attend();
     const bool due = executor_.choked() || executor_.next_deadline_ns() <= woke_ns_;
     if (batch_.urgent() || due) run_batch(woke_ns_);
   }
@@ -210,9 +212,9 @@ void Coordinator::serve() {
 uint64_t Coordinator::patience_ns() const {
   if (batch_.urgent() || executor_.choked()) return 0;
   const uint64_t deadline = executor_.next_deadline_ns();
-  if (deadline == UINT64_MAX) return UINT64_MAX;
+  if (deadline == UINT64_MAX) return rejoin_.patience_ns();
   const uint64_t now = monotonic_ns();
-  return deadline > now ? deadline - now : 0;
+  return deadline > now ? std::min(deadline - now, rejoin_.patience_ns()) : 0;
 }
 
 void Coordinator::gather() {

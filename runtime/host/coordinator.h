@@ -12,6 +12,7 @@
 #include "runtime/host/executor.h"
 #include "runtime/host/network.h"
 #include "runtime/host/options.h"
+#include "runtime/host/rejoin.h"
 #include "runtime/host/release.h"
 #include "runtime/host/repair.h"
 #include "runtime/host/state_dir.h"
@@ -65,6 +66,7 @@ class Coordinator {
   Batch batch_;
   AdminEndpoint admin_;
   Launch launch_;
+  Rejoin rejoin_;
 
   bool daemonised_ = false;
   bool started_sequentially_ = false;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "runtime/host/clock.h"
+#include "runtime/host/futex.h"
 
 namespace evenkeel::host {
 namespace {
@@ -121,6 +122,19 @@ void Executor::adopt(uint32_t source) {
   own_command(wire::kAdopt);
   decision_ = 0;
   externals_.agree();
+}
+
+bool Executor::join(uint32_t replacement) {
+  wire::Replica& joiner = deck_.replicas[replacement];
+  joiner.join_sequence = conductor_.next_sequence();
+  replicas_.admit(replacement);
+  // release: publishes join_sequence.
+  joiner.admission.store(wire::kAdmitted, std::memory_order_release);
+  futex_wake_all(joiner.admission);
+  deck_.command.joiner = replacement;
+  own_command(wire::kJoin | decision_);
+  decision_ = 0;
+  return replicas_.finish_admission(replacement);
 }
 
 void Executor::describe() { own_command(wire::kDescribe); }

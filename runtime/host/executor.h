@@ -46,6 +46,9 @@ class Executor {
   void disagree();              // next command rolls back
   void adopt(uint32_t source);  // at once: all take the state of `source`, the new primary
 
+  // At once: a replacement that is ready takes the agreed state. False: it died in that.
+  bool join(uint32_t replacement);
+
   void describe();
   void dump(std::span<const uint64_t> pages);
   // Tells the replicas to leave and waits for it.

@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstring>
 
 #include "runtime/host/clock.h"
 #include "runtime/host/futex.h"
@@ -24,6 +25,44 @@ void Replicas::start(const Launch& what) {
   deck_.live_mask.store(live_);
 }
 
+void Replicas::start_replacement(const Launch& what, uint32_t index) {
+  Process& process = processes_[index];
+  if (process.pid > 0) {  // a wrapper that outlives its server
+    kill(index);
+    while (::waitpid(process.pid, &process.wait_status, 0) < 0 && errno == EINTR) {
+    }
+  }
+  process = Process{};
+  wire::Replica& replica = deck_.replicas[index];
+  replica.attached.store(0);
+  replica.pid = 0;
+  replica.carrier_count.store(0);
+  replica.external.state.store(0);
+  replica.region_count.store(0);
+  replica.result = wire::Result{};
+  replica.done_sequence.store(0);
+  replica.admission.store(wire::kStarting);
+  process.pid = launch(what, index);
+}
+
+bool Replicas::replacement_ended(uint32_t index) {
+  return collect(processes_[index]) || server_is_gone(index);
+}
+
+void Replicas::admit(uint32_t index) {
+  joining_ |= 1U << index;
+  live_ |= 1U << index;
+  deck_.live_mask.store(live_);
+}
+
+bool Replicas::finish_admission(uint32_t index) {
+  joining_ &= ~(1U << index);
+  if (!live(index)) return false;
+  // Everybody who had the state has died, but not before it was handed over.
+  if (!live(primary_)) primary_ = index;
+  return true;
+}
+
 void Replicas::kill(uint32_t index) {
   const pid_t pid = processes_[index].pid;
   if (pid > 0) {
@@ -31,7 +70,8 @@ void Replicas::kill(uint32_t index) {
     ::kill(pid, SIGKILL);   // it may not have become a group leader yet
   }
   const pid_t server = server_pid(index);
-  if (server > 0 && server != pid && !server_is_gone(index)) ::kill(server, SIGKILL);
+  const bool may_live = live(index) || pid > 0;  // else its number may be another's by now
+  if (server > 0 && server != pid && may_live && !server_is_gone(index)) ::kill(server, SIGKILL);
 }
 
 void Replicas::kill_all() {
@@ -43,7 +83,7 @@ void Replicas::kill_all() {
     }
     process.pid = -1;
   }
-  live_ = 0;
+  live_ = joining_ = 0;
   deck_.live_mask.store(0);
 }
 
@@ -75,15 +115,26 @@ bool Replicas::server_is_gone(uint32_t index) {
 
 void Replicas::bury(uint32_t index) {
   live_ &= ~(1U << index);
+  joining_ &= ~(1U << index);
   // seq_cst: pairs with the replicas' look at the mask after they published their result.
   deck_.live_mask.store(live_);
   if (index != primary_ || live_ == 0) return;
-  primary_ = static_cast<uint32_t>(__builtin_ctz(live_));
+  const uint32_t heirs = live_ & ~joining_;
+  if (heirs != 0) primary_ = static_cast<uint32_t>(__builtin_ctz(heirs));
   deck_.command.primary = primary_;
   deck_.primary_lost.store(deck_.command_sequence.load(), std::memory_order_release);
   deck_.log.overflow.store(1, std::memory_order_release);
   deck_.log_quiet.fetch_add(1, std::memory_order_release);
   wake_followers();
+}
+
+std::string Replicas::describe_end(uint32_t index) const {
+  const int status = wait_status(index);
+  if (WIFSIGNALED(status)) {
+    return fmt::format("was killed by signal {} ({})", WTERMSIG(status),
+                       ::strsignal(WTERMSIG(status)));
+  }
+  return fmt::format("exited by itself with status {}", WEXITSTATUS(status));
 }
 
 void Replicas::wake_followers() {
@@ -106,6 +157,7 @@ bool Replicas::wait_for_exit(uint64_t timeout_ns) {
   for (uint32_t i = 0; i < count_; ++i) {
     Process& process = processes_[i];
     if (process.pid <= 0) continue;
+    if (!live(i)) kill(i);  // a replacement that has not joined obeys no command
     const Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, process.pid, 0)));
     const uint64_t now = monotonic_ns();
     pollfd ended{pidfd.get(), POLLIN, 0};

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
 
 #include "runtime/host/fd.h"
 #include "runtime/host/launcher.h"
@@ -26,6 +27,16 @@ class Replicas {
   // longer live, and the primary is another if it was among them (see wire primary_lost).
   uint32_t reap();
 
+  // Starts a process in the place of a lost replica. It is not live before it is admitted. Throws
+  // Refusal.
+  void start_replacement(const Launch& launch, uint32_t index);
+  // Whether it has ended before that; collects it.
+  bool replacement_ended(uint32_t index);
+  // It is live, so that it is waited for, but takes nobody's place yet.
+  void admit(uint32_t index);
+  // The command that admits it is done. False: it died.
+  bool finish_admission(uint32_t index);
+
   // The primary died during the present command: wakes those who wait for it. A follower that had
   // not gone to sleep yet when it was first woken would sleep on: so this is repeated.
   void wake_followers();
@@ -35,10 +46,13 @@ class Replicas {
   [[nodiscard]] uint32_t live_count() const {
     return static_cast<uint32_t>(__builtin_popcount(live_));
   }
+  [[nodiscard]] bool complete() const { return live_ == (1U << count_) - 1; }
   [[nodiscard]] bool live(uint32_t index) const { return (live_ >> index & 1) != 0; }
   [[nodiscard]] uint32_t primary() const { return primary_; }
   void set_primary(uint32_t index) { primary_ = index; }
   [[nodiscard]] int wait_status(uint32_t index) const { return processes_[index].wait_status; }
+  // "was killed by ...", "exited ...": how the last process in that place ended.
+  [[nodiscard]] std::string describe_end(uint32_t index) const;
   [[nodiscard]] pid_t server_pid(uint32_t index) const;
 
   // Waits until every process has ended by itself; false after timeout_ns.
@@ -58,6 +72,7 @@ class Replicas {
   wire::Deck& deck_;
   uint32_t count_;
   uint32_t live_ = 0;
+  uint32_t joining_ = 0;  // live, but without the state
   uint32_t primary_ = 0;
   std::array<Process, wire::kMaxReplicas> processes_;
 };

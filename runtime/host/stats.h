@@ -14,12 +14,14 @@ struct Stats {
   uint64_t faults = 0;        // crashes, hangs, replicas that died
   uint64_t poisoned = 0;      // of the faults: inputs that crash even alone
   uint64_t forced = 0;        // of the divergences: by --force-mismatch
+  uint64_t rejoins = 0;       // lost replicas that were replaced
   uint64_t dirty_pages = 0;   // hashed pages that differed from the image, summed over batches
 
   uint64_t idle_ns = 0;     // in epoll, nothing to do
   uint64_t read_ns = 0;     // accepting, reading
   uint64_t wait_ns = 0;     // replicas at work
   uint64_t release_ns = 0;  // sending
+  uint64_t join_ns = 0;     // service stood still for a replacement to take the state
 };
 
 }  // namespace evenkeel::host

@@ -73,6 +73,11 @@ void memory_rolled_back() {
   ++g_spaces->epoch;
 }
 
+sys::Result take_over_regions(const Peer& peer) { return files::take_over(peer); }
+sys::Result take_over_mapping(Range range, int protection, int fd, uint64_t offset) {
+  return sys::Result(files::take_over_mapping(range, protection, fd, offset));
+}
+
 uint64_t used_end(const Range& arena) { return space::map_around(arena)->used_end(); }
 
 void for_each_used_range(const Range& arena, void (*visit)(void* context, Range range),

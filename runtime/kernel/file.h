@@ -18,6 +18,8 @@
 
 #include <cstdint>
 
+#include "runtime/core/peer.h"
+#include "runtime/core/sys.h"
 #include "runtime/kernel/file_overlay.h"
 #include "runtime/kernel/kernel.h"
 #include "runtime/kernel/object.h"
@@ -93,6 +95,6 @@ void commit_files(bool is_primary);
 // commit_files(false) and run nothing since, is its successor. Writing the same twice does no harm.
 void commit_files_again();
 // This replica has taken over the memory of another: opens the files that are open there.
-void adopt_files(uint32_t from_replica);
+sys::Result take_over_files(const Peer& peer);
 
 }  // namespace evenkeel::kernel

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include <cerrno>
 #include <cstring>
 
 #include "runtime/core/check.h"
@@ -343,6 +344,29 @@ void restore_aside() {
 // has been rolled back, so the snapshot has undone them.
 void restore_protections() {
   for (uint32_t i = 0; i < g.region_count; ++i) restrict(g.regions[i]);
+}
+
+sys::Result take_over(const Peer& peer) {
+  if (g.used_end > kFileArena.begin) {
+    const long emptied = make_inaccessible({kFileArena.begin, g.used_end - kFileArena.begin});
+    if (emptied != 0) return sys::Result(emptied);
+  }
+  const auto taken = peer.take(g);
+  if (!taken.ok()) return taken;
+  if (g.region_count > kMaxRegions || g.aside_count != 0) return sys::Result(-EINVAL);
+  for (uint32_t i = 0; i < g.region_count; ++i) {
+    const long mapped = map_fixed(g.regions[i], kReadWrite, MAP_ANONYMOUS, -1, 0);
+    if (mapped != 0) return sys::Result(mapped);
+  }
+  g.changed = false;
+  return sys::Result(0);
+}
+
+long take_over_mapping(Range range, int protection, int fd, uint64_t offset) {
+  const int flags = fd < 0 ? MAP_ANONYMOUS : 0;
+  const long mapped = map_fixed(range, protection, flags, fd, offset);
+  g.changed = false;
+  return mapped;
 }
 
 }  // namespace evenkeel::kernel::files

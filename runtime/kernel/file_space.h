@@ -7,6 +7,8 @@
 // memory_rolled_back() brings it back. Mappings made in the batch itself need no such care.
 //
 // Threads: kernel lock held, in turn; or the pump. Memory: lists in runtime memory, bounded.
+#include "runtime/core/peer.h"
+#include "runtime/core/sys.h"
 #include "runtime/kernel/address_map.h"
 
 namespace evenkeel::kernel::files {
@@ -35,5 +37,8 @@ void drop_released();
 void forget_aside();   // commit
 void restore_aside();  // rollback
 void restore_protections();
+// See memory.h.
+sys::Result take_over(const Peer& peer);
+long take_over_mapping(Range range, int protection, int fd, uint64_t offset);
 
 }  // namespace evenkeel::kernel::files

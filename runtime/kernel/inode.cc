@@ -216,17 +216,27 @@ void commit_files_again() {
   g_epoch = epoch;
 }
 
-void adopt_files(uint32_t from_replica) {
-  const int pid = deck().replicas[from_replica].pid;
+sys::Result take_over_files(const Peer& peer) {
+  auto taken = peer.take(g_epoch);
+  if (taken.ok()) taken = peer.take(g_previous_epoch);
+  if (!taken.ok()) return taken;
+  // Some are written by no File that is still open; a File's own access mode comes after.
+  for_each_inode([&](const Inode& inode) {
+    if (inode.writer_fd < 0 || inode.references == 0) return;
+    (void)open_same_file(peer.pid(), inode.writer_fd, O_WRONLY, nullptr, 0, 0);
+  });
   for (File* file = g_table->files; file != nullptr; file = file->next) {
     if (!is_file_fd(file->real_fd)) continue;
     struct stat info;
     const long flags = file->open_flags & (O_ACCMODE | O_PATH | O_DIRECTORY);
-    const long opened = open_same_file(pid, file->real_fd, static_cast<int>(flags), nullptr, 0, 0);
+    const long opened =
+        open_same_file(peer.pid(), file->real_fd, static_cast<int>(flags), nullptr, 0, 0);
     if (opened < 0 || !sys::call(SYS_fstat, opened, sys::arg(&info)).ok()) {
       count_unhandled("file not taken over from another replica");
     }
   }
+  close_what_is_not_open();
+  return taken;
 }
 
 }  // namespace evenkeel::kernel

@@ -22,6 +22,7 @@
 #include <cstdint>
 
 #include "runtime/core/layout.h"
+#include "runtime/core/peer.h"
 #include "runtime/core/sys.h"
 
 namespace evenkeel::kernel {
@@ -54,6 +55,13 @@ void memory_quiescent();
 // (call after the snapshot's own commit or rollback; before any thread runs).
 void memory_committed();
 void memory_rolled_back();
+
+// This replica becomes a copy of another, whose threads are parked and whose last batch is
+// committed. First, before memory is copied: anonymous memory where that one has announced regions
+// in kFileArena, and nothing else there. Then its other mappings in kFileArena, one by one (what
+// reads like a file without one, fd -1, is made of anonymous memory).
+sys::Result take_over_regions(const Peer& peer);
+sys::Result take_over_mapping(Range range, int protection, int fd, uint64_t offset);
 
 // Beyond used_end() an arena has never been touched. The visitor gets mapped ranges, ascending.
 [[nodiscard]] uint64_t used_end(const Range& arena);

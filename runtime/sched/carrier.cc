@@ -149,14 +149,14 @@ long spawn(void* child_sp) {
 
 }  // namespace
 
-void start(const Callbacks& callbacks, Thread& first) {
+void start(const Callbacks& callbacks, Thread* first) {
   g.callbacks = callbacks;
   g.parallelism = 1;
   Carrier& me = claim_carrier();
   set_gs_base(reinterpret_cast<uint64_t>(&me));
   g.started = true;
   lock();
-  make_ready(first);
+  if (first != nullptr) make_ready(*first);
   unlock();
   void* left_behind = nullptr;
   void* sp = make_call_context(reinterpret_cast<uint64_t>(map_stack()), enter_carrier, &me);

@@ -46,8 +46,9 @@ struct Callbacks {
 // False until start(): code of the one thread there is then must not ask for carrier() or self().
 [[nodiscard]] bool started();
 
-// Turns the calling kernel thread into carrier 0: leaves its stack for ever and runs `first`.
-[[noreturn]] void start(const Callbacks& callbacks, Thread& first);
+// Turns the calling kernel thread into carrier 0: leaves its stack for ever and runs `first`, or,
+// if that is null, becomes the pump at once.
+[[noreturn]] void start(const Callbacks& callbacks, Thread* first);
 // Creates carriers up to `count`. From the pump only.
 void add_carriers(uint32_t count);
 [[nodiscard]] uint32_t carrier_count();

@@ -192,13 +192,15 @@ class Server : public Runtime {
     if (name == "crash") throw Fault{SIGSEGV};
     if (name == "race-crash" && !sequential() && me) throw Fault{SIGSEGV};
     if (name == "die" && me) ::raise(SIGKILL);
+    if (name == "die-all") ::raise(SIGKILL);
     if (name == "die-next" && me) die_next_ = true;
+    if (name == "bad-joins") state_.bad_joins = number;
     if (name == "hang" && me) ::pause();
     if (name == "exit") throw Quit{static_cast<int>(number), 0};
     if (name == "unhandled") me_.unhandled_syscalls[number].fetch_add(1);
     return name.starts_with("diverge") || name == "leak" || name == "stop-early" ||
            name == "race-crash" || name == "die" || name == "die-next" || name == "hang" ||
-           name == "unhandled";
+           name == "unhandled" || name == "bad-joins";
   }
 
   // A window closed by our own output opens with the next batch; one closed by the client, later.

@@ -77,9 +77,14 @@ Runtime::Runtime() : deck_(attach_deck()), index_(replica_index()), me_(deck_.re
 }
 
 void Runtime::run() {
-  execute([this] { start_up(); });
-  publish(1);
-  for (uint32_t sequence = 1;;) {
+  uint32_t sequence = 1;
+  if (me_.admission.load() == wire::kStarting) {
+    sequence = join();
+  } else {
+    execute([this] { start_up(); });
+  }
+  publish(sequence);
+  for (;;) {
     futex_wait(deck_.command_sequence, sequence);
     const uint32_t now = deck_.command_sequence.load(std::memory_order_acquire);
     if (now == sequence) continue;
@@ -117,6 +122,10 @@ void Runtime::obey(uint32_t sequence) {
     execute([this] { run_command(); });
   }
   if ((flags & wire::kExit) != 0) leave();
+  if ((flags & wire::kJoin) != 0) {
+    if (primary()) *shared_image_ = state_;
+    begin_in_order(sequence);
+  }
 }
 
 // Followers begin after the primary, as with a recorded order.
@@ -139,6 +148,24 @@ void Runtime::adopt(uint32_t sequence) {
   begin_in_order(sequence);
   state_ = *shared_image_;
   image_ = state_;
+}
+
+// kBadJoins counts on: the coordinator does not reset counters when it replaces a replica.
+uint32_t Runtime::join() {
+  constexpr uint32_t kBadJoins = wire::kCounters - 1;
+  me_.admission.store(wire::kReady);
+  while (me_.admission.load() != wire::kAdmitted) futex_wait(me_.admission, wire::kReady);
+  const uint32_t sequence = me_.join_sequence;
+  for (uint32_t now; (now = deck_.command_sequence.load()) != sequence;) {
+    futex_wait(deck_.command_sequence, now);
+  }
+  begin_in_order(sequence);
+  if (deck_.log_sequence.load() != sequence) ::raise(SIGKILL);  // who had the state has died
+  state_ = *shared_image_;
+  image_ = state_;
+  if (me_.counters[kBadJoins].fetch_add(1) < state_.bad_joins) ::raise(SIGKILL);
+  me_.result = deck_.replicas[deck_.command.primary].result;
+  return sequence;
 }
 
 void Runtime::leave() {

@@ -52,6 +52,8 @@ class Runtime {
   void obey(uint32_t sequence);
   void begin_in_order(uint32_t sequence);
   void adopt(uint32_t sequence);
+  // A replacement waits to be admitted and takes the state; the number of that command.
+  [[nodiscard]] uint32_t join();
   void leave();
   template <typename Work>
   void execute(Work work);

@@ -38,6 +38,7 @@ struct State {
   uint64_t sockets;  // virtual sockets made
   uint32_t external_index;
   uint32_t listener;
+  uint64_t bad_joins;  // so many replacements die as soon as they have the state
   wire::Token token;
   // What is compared: words of the "heap" and of the global fake_shared_counter.
   uint64_t heap[512];

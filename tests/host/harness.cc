@@ -16,6 +16,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
@@ -212,6 +213,15 @@ nlohmann::json ServerRun::status() const {
       evenkeel({"status", "--state-dir", state_dir_.string(), "--name", kName, "--json"});
   if (asked.status != 0) throw std::runtime_error("status: " + asked.errors);
   return nlohmann::json::parse(asked.output);
+}
+
+nlohmann::json ServerRun::await_live(uint32_t replicas) const {
+  constexpr int kPatienceS = 30;
+  const std::time_t end = std::time(nullptr) + kPatienceS;
+  nlohmann::json now = status();
+  while (now["replicas_live"] != replicas && std::time(nullptr) < end) now = status();
+  EXPECT_EQ(now["replicas_live"], replicas);
+  return now;
 }
 
 std::vector<nlohmann::json> ServerRun::reports() const {

@@ -76,6 +76,8 @@ class ServerRun {
   int exit_code();
   [[nodiscard]] std::string errors() const;  // stderr so far
   [[nodiscard]] nlohmann::json status() const;
+  // The first status with so many live replicas; fails the test after kPatienceS.
+  [[nodiscard]] nlohmann::json await_live(uint32_t replicas) const;
   [[nodiscard]] std::vector<nlohmann::json> reports() const;  // oldest first
   [[nodiscard]] std::filesystem::path state_dir() const { return state_dir_; }
   [[nodiscard]] pid_t pid() const { return pid_; }

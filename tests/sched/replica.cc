@@ -120,7 +120,7 @@ sched::Thread& make_thread(void (*entry)(void*), void* argument) {
   sched::init_timers();
   sched::init_order(*deck, role.index);
   sched::set_batch_time({1, 1'000'000'000'000, 1'700'000'000'000'000'000, 0, 1});
-  sched::start({quiescent, [](sched::Carrier&) {}}, make_thread(run_first, nullptr));
+  sched::start({quiescent, [](sched::Carrier&) {}}, &make_thread(run_first, nullptr));
 }
 
 }  // namespace
