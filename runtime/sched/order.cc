@@ -276,6 +276,7 @@ void begin_order(OrderMode mode, uint32_t sequence) {
 }
 
 OrderMode order_mode() { return g.mode; }
+uint32_t order_sequence() { return g.sequence; }
 
 uint64_t ordered_operations() {
   uint64_t sum = 0;

@@ -43,6 +43,7 @@ void init_order(wire::Deck& deck, uint32_t replica);
 // Pump only. `sequence` is the command's; kRecord resets the log for it.
 void begin_order(OrderMode mode, uint32_t sequence);
 [[nodiscard]] OrderMode order_mode();
+[[nodiscard]] uint32_t order_sequence();  // 0 during start-up
 [[nodiscard]] uint64_t ordered_operations();
 
 // Takes the kernel lock when it is this operation's turn on `version`, and counts the operation.

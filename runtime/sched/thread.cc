@@ -22,10 +22,15 @@ struct Table {
   uint32_t live;
   bool dead;           // some slot is kDead
   uint32_t unsettled;  // threads with Thread::unsettled
+  uint32_t waiters_for_owners;
   Bucket buckets[kBuckets];
   Thread threads[wire::kMaxThreads];
 };
 constinit Table* g_table = nullptr;  // set once by init_threads()
+
+// Command in which a wait of known kind began last. Runtime memory: a rollback need not undo it,
+// because the next execution has another number.
+constinit uint32_t g_last_known_wait = 0;
 
 Bucket& bucket_of(uint64_t key) {
   constexpr uint64_t kGolden = 0x9e37'79b9'7f4a'7c15;  // 2^64 / golden ratio: Fibonacci hashing
@@ -56,6 +61,11 @@ void set_unsettled(Thread& thread, uint32_t tag) {
   if (thread.unsettled != 0) --g_table->unsettled;
   if (tag != 0) ++g_table->unsettled;
   thread.unsettled = tag;
+}
+
+void forget_wait(Thread& thread) {
+  if (has_owner(thread.wait_kind)) --g_table->waiters_for_owners;
+  thread.wait_kind = wire::WaitKind::kOther;
 }
 
 void expire_wait(Timer& timer) {
@@ -117,6 +127,16 @@ void enqueue_unordered_waiter(Thread& thread, uint64_t key, uint64_t deadline_ns
   if (deadline_ns != kNoDeadline) arm(thread.timer, deadline_ns);
 }
 
+void describe_wait(Thread& thread, wire::WaitKind kind) {
+  thread.wait_kind = kind;
+  thread.wait_sequence = g_last_known_wait = order_sequence();
+  if (has_owner(kind)) ++g_table->waiters_for_owners;
+}
+
+uint32_t waiters_for_owners() { return g_table->waiters_for_owners; }
+bool known_wait_began() { return g_last_known_wait == order_sequence(); }
+bool began_now(const Thread& waiter) { return waiter.wait_sequence == order_sequence(); }
+
 void settle_arrivals(void (*visit)(Thread& thread)) {
   for (uint32_t i = 0; i < g_table->slots && g_table->unsettled != 0; ++i) {
     Thread& waiter = g_table->threads[i];
@@ -132,6 +152,7 @@ void wake_thread(Thread& thread, Wake reason) {
   EVENKEEL_CHECK(thread.state == ThreadState::kWaiting);
   unlink(thread);
   set_unsettled(thread, 0);
+  forget_wait(thread);
   disarm(thread.timer);
   thread.wake = reason;
   make_ready(thread);

@@ -28,8 +28,8 @@ constexpr uint64_t kNoDeadline = UINT64_MAX;
 struct Thread {
   ThreadId id;
   ThreadState state;
-  void* sp;          // of the saved context while not running
-  uint64_t fs_base;  // thread pointer: its TLS block
+  void* sp;            // of the saved context while not running
+  uint64_t fs_base;    // thread pointer: its TLS block
   uint64_t stack_end;  // which it started at, growing downwards
 
   // While kWaiting. Waiters of a key are first in, first out.
@@ -41,6 +41,8 @@ struct Thread {
   // Tag of the operation whose arrival in the wait queue nothing orders; 0: settled. See
   // settle_arrivals().
   uint32_t unsettled;
+  wire::WaitKind wait_kind;  // what its wait_key is, see describe_wait()
+  uint32_t wait_sequence;    // command in which a wait of known kind began
 
   // While kOrder.
   const uint32_t* turn_word;  // version word; null: waits for a log entry
@@ -59,6 +61,13 @@ struct Thread {
   wire::Channel input;  // connection that it works for; 0: none
   uint64_t call_code;   // return address and frame of its last call of a locking function
   uint64_t call_frame;
+
+  // Locks it holds that have no room for their owners: read locks, once for each time, and spin
+  // locks. Written by the thread itself.
+  static constexpr uint32_t kMaxHeld = 8;  // more: not remembered, their owners are unknown
+  uint32_t held_count;
+  uint32_t held_unknown;  // locks for which there was no room
+  uint64_t held[kMaxHeld];
 };
 
 void init_threads();
@@ -78,6 +87,15 @@ void enqueue_waiter(Thread& thread, uint64_t key, uint64_t deadline_ns);
 // For waiters whose arrival is not an ordered operation (a mutex parks without one): replicas may
 // see the arrivals of a batch in different orders, until settle_arrivals().
 void enqueue_unordered_waiter(Thread& thread, uint64_t key, uint64_t deadline_ns, uint32_t tag);
+// After one of these two: what the queued thread waits for, if only other threads can give it.
+void describe_wait(Thread& thread, wire::WaitKind kind);
+[[nodiscard]] inline bool has_owner(wire::WaitKind kind) {
+  return kind >= wire::WaitKind::kMutex && kind <= wire::WaitKind::kJoin;
+}
+[[nodiscard]] uint32_t waiters_for_owners();  // that there are now
+// Whether any wait of known kind began in the current command.
+[[nodiscard]] bool known_wait_began();
+[[nodiscard]] bool began_now(const Thread& waiter);
 // At quiescence: visits the unordered arrivals that still wait, by thread id, and queues them in
 // that order behind the settled waiters of their key: the same order in every replica.
 void settle_arrivals(void (*visit)(Thread& thread));

@@ -45,7 +45,7 @@ int barrier_wait(pthread_barrier_t* barrier) {
   }
   const uint32_t round = b.round;
   // Once woken by the last one, a waiter must not look at the barrier: it may be destroyed.
-  while (section.park("barrier", key, kForEver) != sched::Wake::kWoken) {
+  while (section.park(wire::WaitKind::kBarrier, "barrier", key, kForEver) != sched::Wake::kWoken) {
     section.enter_unordered();  // a signal; this thread has arrived already
     if (b.round != round) break;
   }

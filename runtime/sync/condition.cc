@@ -36,6 +36,7 @@ int wait_until(Condition& cond, pthread_mutex_t* mutex, Deadline deadline) {
       static_cast<void>(refuse(section, 0));
     } else {
       sched::enqueue_waiter(sched::self(), key_of(cond), deadline.monotonic_ns);
+      sched::describe_wait(sched::self(), wire::WaitKind::kCondition);
       unlock_locked(mutex);
       wake = section.suspend();
     }

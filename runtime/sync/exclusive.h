@@ -19,10 +19,10 @@
 // primary was still waiting at quiescence has no acquisition in the log, but an entry that says so
 // (Turn::kBlocked); it joins the wait queue when all others are parked.
 //
-// A lock type L has: kTag; version() the word, passed() its ordered operation; take() 0 -> 1;
-// contended() state is 2; mark() under the kernel lock, 1 -> 2, or false if it took the lock;
-// uncontend() 2 -> 1; release() 1 -> 0, false if the state is 2; assign(waiters) 2 -> 1 or 2;
-// set_owner(number); key().
+// A lock type L has: kTag; kWait, the kind of a wait for it; version() the word, passed() its
+// ordered operation; take() 0 -> 1; contended() state is 2; mark() under the kernel lock, 1 -> 2,
+// or false if it took the lock; uncontend() 2 -> 1; release() 1 -> 0, false if the state is 2;
+// assign(waiters) 2 -> 1 or 2; set_owner(number); key().
 #include "runtime/sched/acquisitions.h"
 #include "runtime/sched/carrier.h"
 #include "runtime/sched/lock.h"
@@ -64,6 +64,7 @@ Parked park(L& lock, uint64_t deadline_ns) {
   }
   sched::Thread& me = sched::self();
   sched::enqueue_unordered_waiter(me, lock.key(), deadline_ns, static_cast<uint32_t>(L::kTag));
+  sched::describe_wait(me, L::kWait);
   sched::suspend_locked();
   if (me.wake == sched::Wake::kWoken) return Parked::kHandedOver;
   leave_queue(lock);

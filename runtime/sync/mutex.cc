@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "runtime/sync/exclusive.h"
+#include "runtime/sync/owners.h"
 #include "runtime/sync/sync.h"
 
 namespace evenkeel::sync {
@@ -26,6 +27,7 @@ enum class Health : uint32_t {
 // In place in pthread_mutex_t. Unlocked, all is zero but version, kind and perhaps health.
 struct Mutex {
   static constexpr auto kTag = sched::Tag::kMutex;
+  static constexpr auto kWait = wire::WaitKind::kMutex;
 
   std::atomic<uint32_t> state;
   uint32_t depth;               // beyond 1, of a recursive mutex; the owner's
@@ -171,6 +173,10 @@ bool leave(Mutex& mutex) {
 }
 
 }  // namespace
+
+uint32_t mutex_owner(uint64_t key) {
+  return reinterpret_cast<const Mutex*>(key)->owner.load(std::memory_order_relaxed);
+}
 
 int may_unlock(const pthread_mutex_t* mutex) {
   const Mutex& m = at(mutex);

@@ -2,6 +2,7 @@
 
 #include "runtime/core/arena.h"
 #include "runtime/sched/clock.h"
+#include "runtime/sync/owners.h"
 #include "runtime/sync/section.h"
 #include "runtime/sync/sync.h"
 
@@ -34,6 +35,10 @@ void complete(std::atomic_ref<uint32_t> word, uint64_t key) {
 
 }  // namespace
 
+uint32_t once_owner(uint64_t key) {
+  return *reinterpret_cast<const uint32_t*>(key) & ~(kRunning | kDone);
+}
+
 void init() { g_version = arena::create<uint32_t>(); }
 
 int once(pthread_once_t* control, void (*routine)()) {
@@ -53,7 +58,7 @@ int once(pthread_once_t* control, void (*routine)()) {
       if (now == 0 || now == mine) break;
       // The end of the routine is not ordered: one replica waits where another finds it done. So
       // the waiting may leave no trace in the log.
-      section.park("once", key, kForEver);
+      section.park(wire::WaitKind::kOnce, "once", key, kForEver);
       section.enter_unordered();
     }
     word.store(mine, std::memory_order_relaxed);

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "runtime/sched/acquisitions.h"
+#include "runtime/sync/owners.h"
 #include "runtime/sync/section.h"
 #include "runtime/sync/sync.h"
 
@@ -27,6 +28,8 @@ static_assert(offsetof(Rwlock, kind) == offsetof(pthread_rwlock_t, __data.__flag
 enum class Access { kRead, kWrite };
 
 Rwlock& at(pthread_rwlock_t* rwlock) { return *reinterpret_cast<Rwlock*>(rwlock); }
+
+uint64_t address_of(const Rwlock& lock) { return reinterpret_cast<uint64_t>(&lock); }
 
 // Readers and writers wait on keys of their own.
 uint64_t key_of(const Rwlock& lock, Access access) {
@@ -85,14 +88,18 @@ int acquire(Rwlock& lock, Access access, Deadline deadline) {
     if (available(lock, access)) {
       take(lock, access, self_number());
       sched::acquired(lock.version, access == Access::kRead);
+      if (access == Access::kRead) note_held(address_of(lock));
       return 0;
     }
     const bool only_tries = deadline.error == EBUSY;
     if (!only_tries && lock.writer == self_number()) return EDEADLK;
     if (!deadline.may_wait()) return refuse(section, deadline.error);
-    const sched::Wake wake = section.park("rwlock", key_of(lock, access), deadline);
-    if (wake == sched::Wake::kWoken) {  // whoever made it free has granted it
-      sched::acquired(lock.version, access == Access::kRead);  // nobody in conflict came since
+    const bool reads = access == Access::kRead;
+    const sched::Wake wake = section.park(reads ? wire::WaitKind::kRead : wire::WaitKind::kWrite,
+                                          "rwlock", key_of(lock, access), deadline);
+    if (wake == sched::Wake::kWoken) {       // whoever made it free has granted it
+      sched::acquired(lock.version, reads);  // nobody in conflict came since
+      if (reads) note_held(address_of(lock));
       return 0;
     }
     if (wake == sched::Wake::kTimeout) {
@@ -109,6 +116,12 @@ int acquire(pthread_rwlock_t* rwlock, Access access, clockid_t clock, const time
 }
 
 }  // namespace
+
+RwlockOwners rwlock_owners(uint64_t key, wire::WaitKind kind) {
+  const uint64_t offset = kind == wire::WaitKind::kRead ? 0 : offsetof(Rwlock, writer);
+  const Rwlock& lock = *reinterpret_cast<const Rwlock*>(key - offset);
+  return {address_of(lock), lock.writer, lock.readers, key_of(lock, Access::kWrite)};
+}
 
 int rwlock_init(pthread_rwlock_t* rwlock, const pthread_rwlockattr_t* attributes) {
   // glibc's pthread_rwlockattr_t: the kind, then sharing between processes.
@@ -158,6 +171,7 @@ int rwlock_unlock(pthread_rwlock_t* rwlock) {
     lock.writer = 0;
   } else if (lock.writer == 0 && lock.readers != 0) {
     --lock.readers;
+    forget_held(address_of(lock));
   } else {
     return EPERM;  // not locked, or not by the caller: undefined in POSIX, no effect here
   }

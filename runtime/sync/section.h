@@ -34,12 +34,13 @@ class Section {
   // Queues the caller on `key` and gives up the lock and the processor until somebody wakes it.
   // Afterwards the object may be gone: a waiter that was granted what it wanted is not needed by
   // it.
-  sched::Wake park(const char* object, uint64_t key, Deadline deadline) {
+  sched::Wake park(wire::WaitKind kind, const char* object, uint64_t key, Deadline deadline) {
     if (!held_) {
       if (deadline.for_ever()) block_alone(object, key);
       return sched::Wake::kTimeout;
     }
     sched::enqueue_waiter(sched::self(), key, deadline.monotonic_ns);
+    sched::describe_wait(sched::self(), kind);
     return suspend();
   }
   // The caller is queued already.

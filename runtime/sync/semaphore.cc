@@ -29,7 +29,8 @@ int acquire(Semaphore& semaphore, Deadline deadline) {
       return 0;
     }
     if (!deadline.may_wait()) return refuse(section, deadline.error);
-    const sched::Wake wake = section.park("semaphore", key_of(semaphore), deadline);
+    const sched::Wake wake =
+        section.park(wire::WaitKind::kSemaphore, "semaphore", key_of(semaphore), deadline);
     if (wake == sched::Wake::kWoken) return 0;
     if (wake == sched::Wake::kTimeout) return ETIMEDOUT;
   }

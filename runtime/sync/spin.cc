@@ -2,6 +2,7 @@
 #include <cerrno>
 
 #include "runtime/sync/exclusive.h"
+#include "runtime/sync/owners.h"
 #include "runtime/sync/sync.h"
 
 namespace evenkeel::sync {
@@ -11,6 +12,7 @@ namespace {
 // version in the 24 bits that count in the order log.
 struct Spin {
   static constexpr auto kTag = sched::Tag::kSpin;
+  static constexpr auto kWait = wire::WaitKind::kSpin;
   static constexpr uint32_t kState = 1 << 24;
   static constexpr uint32_t kVersion = kState - 1;
 
@@ -61,6 +63,12 @@ Spin& at(pthread_spinlock_t* spin) {
   return *reinterpret_cast<Spin*>(const_cast<int*>(spin));  // atomic() sees to what volatile meant
 }
 
+int acquire_and_note(Spin& spin, Deadline deadline) {
+  const int error = acquire(spin, deadline);
+  if (error == 0) note_held(spin.key());
+  return error;
+}
+
 }  // namespace
 
 int spin_init(pthread_spinlock_t* spin, int) {
@@ -69,10 +77,11 @@ int spin_init(pthread_spinlock_t* spin, int) {
 }
 
 int spin_destroy(pthread_spinlock_t*) { return 0; }
-int spin_lock(pthread_spinlock_t* spin) { return acquire(at(spin), kForEver); }
-int spin_trylock(pthread_spinlock_t* spin) { return acquire(at(spin), try_only(EBUSY)); }
+int spin_lock(pthread_spinlock_t* spin) { return acquire_and_note(at(spin), kForEver); }
+int spin_trylock(pthread_spinlock_t* spin) { return acquire_and_note(at(spin), try_only(EBUSY)); }
 
 int spin_unlock(pthread_spinlock_t* spin) {
+  forget_held(at(spin).key());
   give_back(at(spin));
   return 0;
 }
