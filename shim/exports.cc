@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "runtime/kernel/kernel.h"
+#include "runtime/kernel/thread_calls.h"
 #include "runtime/sched/acquisitions.h"
 #include "runtime/sync/sync.h"
 #include "shim/mode.h"
@@ -38,19 +39,23 @@ consteval bool acquires(std::string_view name) {
 }  // namespace
 
 #define EVENKEEL_EXPORT extern "C" __attribute__((visibility("default")))
-#define EVENKEEL_SYNC(name, call, params, args)                      \
-  EVENKEEL_EXPORT int name params {                                  \
-    if (!evenkeel::shim::active()) return evenkeel::real::name args; \
-    if constexpr (acquires(#name)) {                                 \
-      evenkeel::sched::note_call_site(__builtin_return_address(0),   \
-                                      __builtin_frame_address(0));   \
-    }                                                                \
-    return evenkeel::sync::call args;                                \
+#define EVENKEEL_SYNC(name, call, params, args)                                                 \
+  EVENKEEL_EXPORT int name params {                                                             \
+    if (!evenkeel::shim::active()) return evenkeel::real::name args;                            \
+    if constexpr (acquires(#name)) {                                                            \
+      evenkeel::sched::note_call_site(__builtin_return_address(0), __builtin_frame_address(0)); \
+    }                                                                                           \
+    return evenkeel::sync::call args;                                                           \
   }
 #define EVENKEEL_SEM(name, call, params, args)                       \
   EVENKEEL_EXPORT int name params {                                  \
     if (!evenkeel::shim::active()) return evenkeel::real::name args; \
     return deliver_error(evenkeel::sync::call args);                 \
+  }
+#define EVENKEEL_FIRST(name, call, params, args)          \
+  EVENKEEL_EXPORT int name params {                       \
+    if (evenkeel::shim::active()) evenkeel::kernel::call; \
+    return evenkeel::real::name args;                     \
   }
 #define EVENKEEL_CALL(result, name, params, args, system_call)       \
   EVENKEEL_EXPORT result name params {                               \

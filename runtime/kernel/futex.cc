@@ -8,6 +8,7 @@
 
 #include "runtime/core/arena.h"
 #include "runtime/kernel/dispatch.h"
+#include "runtime/kernel/thread_calls.h"
 #include "runtime/kernel/wait.h"
 #include "runtime/sched/carrier.h"
 #include "runtime/sched/clock.h"
@@ -68,12 +69,8 @@ bool enter_wait(uint64_t address, uint32_t expected) {
   return true;
 }
 
-long wait_while_equal(uint64_t address, uint32_t expected, uint64_t deadline_ns) {
-  if (deadline_ns <= sched::batch_time().monotonic_ns) {
-    return differs(address, expected) ? -EAGAIN : -ETIMEDOUT;
-  }
-  if (!enter_wait(address, expected)) return -EAGAIN;
-  switch (wait_on(address, deadline_ns, true)) {
+long result_of(Waited waited) {
+  switch (waited) {
     case Waited::kTimeout:
       return -ETIMEDOUT;
     case Waited::kInterrupted:
@@ -82,6 +79,32 @@ long wait_while_equal(uint64_t address, uint32_t expected, uint64_t deadline_ns)
       break;
   }
   return 0;
+}
+
+// A join. The word alone does not say whether the thread has exited, see leave_tid().
+long await_exit(sched::Thread& thread, uint64_t address, uint64_t deadline_ns) {
+  lock_futex(address);
+  if (clear_tid_if_exited(thread)) {
+    sched::unlock();
+    return -EAGAIN;
+  }
+  if (deadline_ns <= sched::batch_time().monotonic_ns) {
+    sched::unlock();
+    if (sched::serial()) sched::yield();  // it may try again until the thread has exited
+    return -ETIMEDOUT;
+  }
+  return result_of(wait_on(address, deadline_ns, true, wire::WaitKind::kJoin));
+}
+
+long wait_while_equal(uint64_t address, uint32_t expected, uint64_t deadline_ns) {
+  if (sched::Thread* thread = thread_of_tid_word(address, expected)) {
+    return await_exit(*thread, address, deadline_ns);
+  }
+  if (deadline_ns <= sched::batch_time().monotonic_ns) {
+    return differs(address, expected) ? -EAGAIN : -ETIMEDOUT;
+  }
+  if (!enter_wait(address, expected)) return -EAGAIN;
+  return result_of(wait_on(address, deadline_ns, true, wire::WaitKind::kFutex));
 }
 
 long requeue_waiters(const Call& call, uint64_t address, bool compare) {

@@ -18,6 +18,7 @@
 #include "runtime/kernel/signals.h"
 #include "runtime/kernel/socket.h"
 #include "runtime/kernel/state.h"
+#include "runtime/kernel/thread_calls.h"
 #include "runtime/sched/clock.h"
 #include "runtime/sched/lock.h"
 #include "runtime/sched/thread.h"
@@ -103,6 +104,7 @@ Outcome end_command() {
   {
     sched::Guard guard;
     settle_inputs();
+    clear_tids_of_exited();
     sched::reclaim_threads();
   }
   const ProcessOutcome process = process_outcome();

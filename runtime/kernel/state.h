@@ -16,7 +16,7 @@ struct State {
   uint32_t pollers;           // threads blocked in poll() or select()
   uint32_t next_socket_id;    // wire::kVirtualSocketBase + n
   uint32_t listeners;         // sockets that listen
-  uint32_t reserved;
+  uint32_t uncleared_tids;    // threads that have exited and whose tid word does not say so yet
   Connection* choked;         // connections that filled their window
   uint64_t next_timerfd;
 };

@@ -97,13 +97,47 @@ long sys_exit(const Call& call) {
   // The join of a thread waits for its tid to become zero. From then on its stack may be reused, so
   // the store, the wake-up and the last use of the stack are one section.
   lock_futex(clear_tid);
-  if (clear_tid != 0) {
-    store(clear_tid, 0);
-    sched::wake(clear_tid, 1);
-  }
   sched::retire_thread(thread);
+  if (clear_tid != 0) {
+    ++state().uncleared_tids;
+    if (sched::wake(clear_tid, 1) != 0) clear_tid_if_exited(thread);
+  }
   sched::suspend_locked();
   __builtin_unreachable();
+}
+
+Thread* thread_of_tid_word(uint64_t address, uint32_t expected) {
+  const uint32_t index = expected - static_cast<uint32_t>(deck().boot.reported_pid);
+  if (index >= sched::thread_slots()) return nullptr;
+  Thread& thread = sched::thread(sched::ThreadId{index});
+  return thread.clear_tid == address ? &thread : nullptr;
+}
+
+bool clear_tid_if_exited(Thread& thread) {
+  if (thread.state != sched::ThreadState::kDead) return false;
+  if (thread.clear_tid == 0) return true;
+  --state().uncleared_tids;
+  store(thread.clear_tid, 0);
+  thread.clear_tid = 0;
+  return true;
+}
+
+void look_for_exit(uint64_t thread_pointer) {
+  for (uint32_t i = 0; i < sched::thread_slots(); ++i) {
+    Thread& thread = sched::thread(sched::ThreadId{i});
+    if (thread.fs_base != thread_pointer || thread.clear_tid == 0) continue;
+    lock_futex(thread.clear_tid);
+    const bool exited = clear_tid_if_exited(thread);
+    sched::unlock();
+    if (!exited && sched::serial()) sched::yield();  // the caller may ask until it has
+    return;
+  }
+}
+
+void clear_tids_of_exited() {
+  for (uint32_t i = 0; i < sched::thread_slots() && state().uncleared_tids != 0; ++i) {
+    static_cast<void>(clear_tid_if_exited(sched::thread(sched::ThreadId{i})));
+  }
 }
 
 long sys_gettid(const Call&) { return tid_of(sched::self()); }

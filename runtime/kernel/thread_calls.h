@@ -13,4 +13,18 @@ void set_thread_exit_hook(void (*hook)());
 // Null if no live thread has it. Lock held.
 [[nodiscard]] sched::Thread* thread_of_tid(uint32_t tid);
 
+// ---- the word that tells a thread's end (CLONE_CHILD_CLEARTID), for which a join waits
+
+// libc reads it without asking, so it may change only where all replicas agree that it does: at an
+// exit for which somebody waits, when somebody asks after the exit, or at the end of the command.
+//
+// The thread, if a futex wait for `expected` at `address` is a wait for its end; else null.
+[[nodiscard]] sched::Thread* thread_of_tid_word(uint64_t address, uint32_t expected);
+// In the turn of lock_futex(address). True: the thread has exited, and the word now says so.
+bool clear_tid_if_exited(sched::Thread& thread);
+// Does the same for the thread whose thread pointer (pthread_t) it is, in turn. Lock not held.
+void look_for_exit(uint64_t thread_pointer);
+// End of the command, lock held: no word is left that ought to be cleared.
+void clear_tids_of_exited();
+
 }  // namespace evenkeel::kernel

@@ -16,12 +16,13 @@ Waited after_signal(bool restartable) {
 
 }  // namespace
 
-Waited wait_on(uint64_t key, uint64_t deadline_ns, bool restartable) {
+Waited wait_on(uint64_t key, uint64_t deadline_ns, bool restartable, wire::WaitKind kind) {
   if (signal_pending_for_self()) {  // sent while the thread was running
     sched::unlock();
     return after_signal(restartable);
   }
   sched::enqueue_waiter(sched::self(), key, deadline_ns);
+  if (kind != wire::WaitKind::kOther) sched::describe_wait(sched::self(), kind);
   sched::suspend_locked();
   switch (sched::self().wake) {
     case sched::Wake::kWoken:
