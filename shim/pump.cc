@@ -18,6 +18,7 @@
 #include "runtime/sched/lock.h"
 #include "runtime/sched/order.h"
 #include "runtime/sched/timers.h"
+#include "runtime/sync/deadlock.h"
 #include "shim/describe.h"
 #include "shim/state_transfer.h"
 #include "shim/user_dispatch.h"
@@ -172,11 +173,23 @@ void publish_statistics() {
   if (primary()) count(wire::kCountOrderedOps, sched::ordered_operations());
 }
 
-Status status_of(const kernel::Outcome& outcome, const Fault& fault) {
+// Before the command ends, because slots of threads that exited are free afterwards.
+bool deadlocked() {
+  wire::Waits& waits = g.me->waits;
+  waits.count = 0;
+  if (sched::stopping() || kernel::ended()) return false;
+  if (sync::find_deadlock(waits) && command().let_deadlock == 0) return true;
+  waits.count = 0;
+  if (command().sequential == 0) sync::list_new_waits(waits);
+  return false;
+}
+
+Status status_of(const kernel::Outcome& outcome, const Fault& fault, bool deadlock) {
   if (fault.number != 0) return Status::kFault;
   if (outcome.daemonise) return Status::kDaemonise;
   if (outcome.exited) return Status::kExited;
-  return sched::stopping() ? Status::kDiverged : Status::kQuiescent;
+  if (sched::stopping()) return Status::kDiverged;
+  return deadlock ? Status::kDeadlock : Status::kQuiescent;
 }
 
 void finish_execution() {
@@ -185,9 +198,10 @@ void finish_execution() {
   count(wire::kTimeExecute, now - g.started_ns);
   count(wire::kCountBatches, 1);
   if (sched::order_mode() == sched::OrderMode::kRecord) sched::announce_quiet();
+  const bool deadlock = deadlocked();
   const kernel::Outcome outcome = kernel::end_command();
   const Fault fault = take_fault();
-  result.status = status_of(outcome, fault);
+  result.status = status_of(outcome, fault, deadlock);
   collect(result);
   result.outputs = outcome.outputs;
   result.output_bytes = outcome.output_bytes;

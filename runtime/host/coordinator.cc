@@ -128,7 +128,9 @@ bool Coordinator::try_start_up() {
       go_into_background();
       return false;
     case Verdict::kAllFaulted:
-      repair_.crash_through();
+      if (!repair_.deadlocked()) repair_.crash_through();
+      restart_sequentially();
+      return false;
     case Verdict::kDiverged:
       if (!started_sequentially_) {
         restart_sequentially();
@@ -275,6 +277,10 @@ void Coordinator::execute_in_parallel() {
   const Verdict verdict = executor_.execute(0, batch_.count(), false, forced);
   if (verdict != Verdict::kAgreed || forced) [[unlikely]] {
     repair_.repair(batch_, verdict, forced);
+    return;
+  }
+  if (repair_.suspects_lost_wakeup(batch_)) [[unlikely]] {
+    repair_.recheck_wakeups(batch_);
     return;
   }
   const uint64_t started = monotonic_ns();

@@ -123,7 +123,47 @@ Report Evidence::collect(ReportKind kind, const Batch* batch, const std::string&
   Report report = collect_silently(kind, batch, server);
   add_outputs(report);
   add_memory(report);
+  add_waits(report);
   return report;
+}
+
+Report Evidence::collect_waits(ReportKind kind, const Batch& batch, const std::string& server) {
+  Report report = collect_silently(kind, &batch, server);
+  add_waits(report);
+  return report;
+}
+
+// Of the first replica that is deadlocked; else of the primary, if it has been told what to look
+// for.
+void Evidence::add_waits(Report& report) {
+  const bool deadlock = report.kind == ReportKind::kDeadlock;
+  if (!deadlock && report.kind != ReportKind::kLostWakeup) return;
+  uint32_t source = report.primary;
+  for_each_bit(replicas_.live_mask(), [&](uint32_t i) {
+    const bool stuck = executor_.result(i).status == wire::Status::kDeadlock;
+    if (stuck && executor_.result(source).status != wire::Status::kDeadlock) source = i;
+  });
+  const wire::Waits& waits = deck_.replicas[source].waits;
+  report.waits = view_waits(waits);
+  report.waits_truncated = waits.truncated != 0;
+  name_waits(report.waits);
+}
+
+void Evidence::name_waits(std::vector<WaitView>& waits) {
+  constexpr uint64_t kPageMask = ~(kPageBytes - 1);
+  std::vector<uint64_t> pages;
+  for (const WaitView& wait : waits) pages.push_back(wait.object & kPageMask);
+  std::sort(pages.begin(), pages.end());
+  pages.erase(std::unique(pages.begin(), pages.end()), pages.end());
+  executor_.dump(pages);
+  for (WaitView& wait : waits) {
+    if (wait.kind == wire::WaitKind::kJoin) continue;  // the word of a thread that has a name
+    Difference found;
+    found.page = wait.object & kPageMask;
+    name_place(found, wait.object);
+    wait.place =
+        found.begin == 0 ? found.place : fmt::format("{}, at byte {}", found.place, found.begin);
+  }
 }
 
 std::string Evidence::status_text(uint32_t replica) const {
@@ -140,6 +180,8 @@ std::string Evidence::status_text(uint32_t replica) const {
       return fmt::format("{} at {:#x} in T{}, code {}", ::strsignal(result.fault_signal),
                          result.fault_address, result.fault_thread,
                          name_code(replicas_.server_pid(replica), result.fault_code));
+    case wire::Status::kDeadlock:
+      return "deadlocked";
     default:
       return "running";
   }

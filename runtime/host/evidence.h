@@ -28,6 +28,9 @@ class Evidence {
   // Issues kDescribe and kDump: output areas and results of the execution are gone afterwards.
   // `batch` may be null (start-up).
   [[nodiscard]] Report collect(ReportKind kind, const Batch* batch, const std::string& server);
+  // Replicas agree, and yet something is wrong: who waits for what, in place of what differs.
+  [[nodiscard]] Report collect_waits(ReportKind kind, const Batch& batch,
+                                     const std::string& server);
   // Without asking the replicas, who do not answer any more.
   [[nodiscard]] Report collect_silently(ReportKind kind, const Batch* batch,
                                         const std::string& server);
@@ -37,12 +40,14 @@ class Evidence {
   void add_inputs(Report& report, const Batch& batch);
   void add_outputs(Report& report);
   void add_memory(Report& report);
+  void add_waits(Report& report);
   std::vector<uint64_t> differing_pages(Report& report);
   void compare_page(Report& report, uint64_t page);
   void add_difference(Report& report, uint64_t page, uint64_t begin, uint64_t end);
   [[nodiscard]] const wire::PageDump* dump_of(uint32_t replica, uint64_t page) const;
   [[nodiscard]] std::string status_text(uint32_t replica) const;
   void name_place(Difference& difference, uint64_t address);
+  void name_waits(std::vector<WaitView>& waits);
   bool name_heap_object(Difference& difference, uint64_t address, uint64_t page) const;
   void name_region(Difference& difference, uint64_t address) const;
 

@@ -23,7 +23,8 @@ bool same_outcome(const wire::Result& a, const wire::Result& b, bool verify) {
   if (a.status == wire::Status::kExited) {
     return a.exit_status == b.exit_status && a.exit_signal == b.exit_signal;
   }
-  return a.status == wire::Status::kDaemonise || a.status == wire::Status::kFault;
+  return a.status == wire::Status::kDaemonise || a.status == wire::Status::kFault ||
+         a.status == wire::Status::kDeadlock;
 }
 
 }  // namespace
@@ -43,6 +44,7 @@ Verdict judge(const wire::Deck& deck, uint32_t live_mask, bool verify) {
     case wire::Status::kDaemonise:
       return Verdict::kDaemonise;
     case wire::Status::kFault:
+    case wire::Status::kDeadlock:
       return Verdict::kAllFaulted;
     default:
       return Verdict::kDiverged;
@@ -57,6 +59,8 @@ void Executor::begin_start_up(bool sequential) {
   command.realtime_ns = deck_.boot.realtime_ns;
   command.seed = deck_.boot.seed;
   command.sequential = sequential ? 1 : 0;
+  // A start-up that deadlocks even so would do it without us: there is no input to blame.
+  command.let_deadlock = sequential ? 1 : 0;
   random_ = deck_.boot.seed;
   decision_ = 0;
 }
@@ -84,6 +88,8 @@ Verdict Executor::execute(uint32_t first, uint32_t count, bool sequential, bool 
   command.input_count = count;
   command.sequential = sequential ? 1 : 0;
   command.forced_mismatch = forced_mismatch ? 1 : 0;
+  command.let_deadlock = let_deadlock_ ? 1 : 0;
+  let_deadlock_ = false;
   conductor_.command();
   decision_ = 0;
   return judge_execution();

@@ -48,6 +48,8 @@ class Executor {
 
   // At once: a replacement that is ready takes the agreed state. False: it died in that.
   bool join(uint32_t replacement);
+  // The next execution leaves a deadlock standing, as the bare server would.
+  void let_deadlock() { let_deadlock_ = true; }
 
   void describe();
   void dump(std::span<const uint64_t> pages);
@@ -74,6 +76,7 @@ class Executor {
   Externals& externals_;
   Stats& stats_;
   uint32_t decision_ = 0;
+  bool let_deadlock_ = false;
   bool choked_ = false;
   uint64_t next_deadline_ns_ = UINT64_MAX;
   uint64_t random_ = 0;

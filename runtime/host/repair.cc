@@ -12,7 +12,8 @@ namespace {
 bool any_fault(const wire::Deck& deck, uint32_t live_mask) {
   bool fault = false;
   for_each_bit(live_mask, [&](uint32_t i) {
-    fault = fault || deck.replicas[i].result.status == wire::Status::kFault;
+    const wire::Status status = deck.replicas[i].result.status;
+    fault = fault || status == wire::Status::kFault || status == wire::Status::kDeadlock;
   });
   return fault;
 }
@@ -62,11 +63,16 @@ void Repair::end_of_server() {
 void Repair::repair(Batch& batch, Verdict verdict, bool forced) {
   if (verdict == Verdict::kExited) end_of_server();
   const bool fault = any_fault(parts_.deck, parts_.replicas.live_mask());
-  Report report = open_report(fault ? ReportKind::kFault : ReportKind::kDivergence, &batch);
+  const ReportKind kind = deadlocked() ? ReportKind::kDeadlock
+                          : fault      ? ReportKind::kFault
+                                       : ReportKind::kDivergence;
+  if (kind == ReportKind::kDeadlock) ++parts_.stats.deadlocks;
+  Report report = open_report(kind, &batch);
   // A real difference in a batch that was to be forced is a real one.
   report.forced = forced && !fault && report.differing_pages == 0 && report.outputs.empty();
   report_ = &report;
   leaked_ = false;
+  left_standing_ = false;
   dropped_ = false;
   fault ? ++parts_.stats.faults : ++parts_.stats.divergences;
   if (report.forced) ++parts_.stats.forced;
@@ -88,6 +94,7 @@ void Repair::repair(Batch& batch, Verdict verdict, bool forced) {
 }
 
 std::string Repair::outcome() const {
+  if (left_standing_) return "service goes on with threads that wait for ever, as it would bare";
   if (leaked_) return "some inputs differed even then: see the LEAK reports";
   if (dropped_) return "all agree; service goes on from the state before the poison input";
   return "all agree; no client saw the difference";
@@ -109,14 +116,20 @@ void Repair::replay(Batch& batch, bool with_timers) {
 
 bool Repair::settle(Batch& batch, uint32_t step, Verdict verdict) {
   switch (verdict) {
-    case Verdict::kAgreed:
+    case Verdict::kAgreed: {
+      const uint32_t primary = parts_.replicas.primary();
+      wakeups_.add_outputs(parts_.deck.outputs[primary],
+                           parts_.executor.result(primary).output_bytes);
       release_agreed();
       return true;
+    }
     case Verdict::kExited:
       end_of_server();
     case Verdict::kAllFaulted:
       if (poison_ == Poison::kCrash || step == kTimers || !can_be_dropped(batch.input(step))) {
-        crash_through();
+        if (!deadlocked()) crash_through();
+        leave_deadlock(step);
+        return false;
       }
       drop_poison(batch, step);
       return false;
@@ -128,16 +141,22 @@ bool Repair::settle(Batch& batch, uint32_t step, Verdict verdict) {
 
 void Repair::drop_poison(Batch& batch, uint32_t step) {
   const wire::Channel channel = batch.input(step).channel;
-  say("input {} of batch {} crashes the server even alone ({}): its connection is closed", step,
-      parts_.executor.batch(),
-      ::strsignal(parts_.executor.result(parts_.replicas.primary()).fault_signal));
-  did(fmt::format("input {} crashed all replicas even alone: its connection (channel {}) was reset",
-                  step, channel));
+  const bool deadlock = deadlocked();
+  say("input {} of batch {} {} the server even alone ({}): its connection is closed", step,
+      parts_.executor.batch(), deadlock ? "deadlocks" : "crashes",
+      deadlock ? "see the report"
+               : ::strsignal(parts_.executor.result(parts_.replicas.primary()).fault_signal));
+  did(fmt::format("input {} {} all replicas even alone: its connection (channel {}) was reset{}",
+                  step, deadlock ? "deadlocked" : "crashed", channel,
+                  deadlock ? "; the locks may have been taken in earlier batches, which cannot be "
+                             "undone"
+                           : ""));
   ++parts_.stats.poisoned;
   dropped_ = true;
   if (report_ == nullptr) {  // --mode sequential: nothing was reported so far
     ++parts_.stats.faults;
-    Report report = open_report(ReportKind::kFault, &batch);
+    if (deadlock) ++parts_.stats.deadlocks;
+    Report report = open_report(deadlock ? ReportKind::kDeadlock : ReportKind::kFault, &batch);
     report.actions.emplace_back("the input crashed all replicas; its connection was reset");
     save(report, "service goes on from the state before it");
   }
@@ -145,6 +164,52 @@ void Repair::drop_poison(Batch& batch, uint32_t step) {
   batch.poison(step, ECONNRESET);
   const uint32_t slot = parts_.connections.slot_of(channel);
   if (slot != UINT32_MAX) parts_.connections.drop_client(slot);
+}
+
+bool Repair::deadlocked() const {
+  bool any = false;
+  bool other = false;
+  for_each_bit(parts_.replicas.live_mask(), [&](uint32_t i) {
+    const wire::Status status = parts_.executor.result(i).status;
+    any = any || status == wire::Status::kDeadlock;
+    other = other || status == wire::Status::kFault;
+  });
+  return any && !other;
+}
+
+// There is no input to blame, or blaming it is not wanted. Those who wait go on waiting.
+void Repair::leave_deadlock(uint32_t step) {
+  say("the server deadlocks by itself in batch {}: letting it", parts_.executor.batch());
+  did(
+      fmt::format("{} deadlocked all replicas even alone: left standing; the locks may have been "
+                  "taken in earlier batches, which cannot be undone",
+                  step == kTimers ? "the expired timers" : fmt::format("input {}", step)));
+  left_standing_ = true;
+  parts_.executor.disagree();
+  parts_.executor.let_deadlock();
+}
+
+bool Repair::suspects_lost_wakeup(const Batch& batch) {
+  const uint32_t primary = parts_.replicas.primary();
+  return wakeups_.suspects(parts_.deck.replicas[primary], batch, parts_.deck.outputs[primary]);
+}
+
+void Repair::recheck_wakeups(Batch& batch) {
+  Report report = parts_.evidence.collect_waits(ReportKind::kLostWakeup, batch, server_);
+  ++parts_.stats.suspected_waits;
+  ++parts_.stats.reexecutions;
+  leaked_ = left_standing_ = dropped_ = false;
+  parts_.executor.disagree();
+  replay(batch, true);
+  if (!wakeups_.conclude()) return;
+  ++parts_.stats.faults;
+  ++parts_.stats.lost_wakeups;
+  parts_.reports.name(report);
+  report.actions.push_back(
+      fmt::format("all replicas rolled back to the state before batch {} and executed it again "
+                  "sequentially, which answered requests that had been left unanswered",
+                  report.batch));
+  save(report, outcome());
 }
 
 void Repair::crash_through() {

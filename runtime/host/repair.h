@@ -15,6 +15,7 @@
 #include "runtime/host/batch.h"
 #include "runtime/host/evidence.h"
 #include "runtime/host/executor.h"
+#include "runtime/host/lost_wakeups.h"
 #include "runtime/host/options.h"
 #include "runtime/host/release.h"
 #include "runtime/host/report_store.h"
@@ -40,6 +41,10 @@ class Repair {
 
   // The batch's parallel execution had this verdict (or a forced mismatch): makes it good.
   void repair(Batch& batch, Verdict verdict, bool forced);
+  // After an agreed parallel execution: true if it may have lost a wake-up. Then recheck_wakeups()
+  // takes the place of release_agreed().
+  [[nodiscard]] bool suspects_lost_wakeup(const Batch& batch);
+  void recheck_wakeups(Batch& batch);
   // --mode sequential: the batch's first execution, one input at a time.
   void run_sequentially(Batch& batch, bool timers_expired);
 
@@ -54,6 +59,8 @@ class Repair {
   [[noreturn]] void end_of_server();
   // The server crashes whatever we do: it ends as it would without us.
   [[noreturn]] void crash_through();
+  // All replicas that failed did so by a deadlock.
+  [[nodiscard]] bool deadlocked() const;
 
  private:
   static constexpr uint32_t kTimers = UINT32_MAX;  // the step that only runs expired timers
@@ -61,6 +68,7 @@ class Repair {
   void replay(Batch& batch, bool with_timers);
   // False: the step must be repeated, because its input was replaced.
   bool settle(Batch& batch, uint32_t step, Verdict verdict);
+  void leave_deadlock(uint32_t step);
   void drop_poison(Batch& batch, uint32_t step);
   void adopt(const Batch* batch, const std::string& while_doing);
   [[nodiscard]] uint32_t leak_source() const;
@@ -71,10 +79,12 @@ class Repair {
 
   Parts parts_;
   Poison poison_;
+  LostWakeups wakeups_;
   std::string server_;
   Report* report_ = nullptr;  // being completed while the batch is repaired
   bool leaked_ = false;
-  bool dropped_ = false;  // a client's connection, for its poison
+  bool left_standing_ = false;  // a deadlock
+  bool dropped_ = false;        // a client's connection, for its poison
 };
 
 }  // namespace evenkeel::host

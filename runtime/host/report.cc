@@ -53,6 +53,13 @@ void add_differences(std::string& out, const Report& report) {
   }
 }
 
+void add_waits(std::string& out, const Report& report) {
+  for (const WaitView& wait : report.waits) {
+    fmt::format_to(std::back_inserter(out), "  Waits: {}\n", wait_text(wait));
+  }
+  if (report.waits_truncated) out += "  [more waits left out]\n";
+}
+
 void add_replicas(std::string& out, const Report& report) {
   for (const ReplicaView& r : report.replicas) {
     fmt::format_to(std::back_inserter(out), "  Replica {}{}: {}, {} pages changed, token {}\n",
@@ -75,6 +82,7 @@ void add_inputs(std::string& out, const Report& report) {
 
 std::string headline(const Report& report) {
   if (report.kind == ReportKind::kHang) return "no replica comes to rest";
+  if (!report.waits.empty()) return waits_text(report.waits);
   for (const ReplicaView& r : report.replicas) {
     if (report.kind != ReportKind::kFault || r.status == "quiescent") continue;
     return fmt::format("replica {}: {}", r.index, r.status);
@@ -114,6 +122,10 @@ const char* name_of(ReportKind kind) {
       return "LEAK";
     case ReportKind::kHang:
       return "HANG";
+    case ReportKind::kDeadlock:
+      return "DEADLOCK";
+    case ReportKind::kLostWakeup:
+      return "LOST WAKE-UP";
   }
   return "UNKNOWN";
 }
@@ -121,6 +133,9 @@ const char* name_of(ReportKind kind) {
 std::string summary_of(const Report& report) {
   std::string kind(name_of(report.kind));
   for (char& c : kind) c = static_cast<char>(c | 0x20);
+  if (!report.waits.empty() && !report.waits.front().place.empty()) {
+    return fmt::format("{} at {}", kind, report.waits.front().place);
+  }
   if (!report.differences.empty()) {
     return fmt::format("{} in {}", kind, report.differences.front().place);
   }
@@ -131,7 +146,8 @@ std::string summary_of(const Report& report) {
 std::string render_text(const Report& report) {
   std::string out = fmt::format("==evenkeel {}== {} batch {}: {}\n", report.pid,
                                 name_of(report.kind), report.batch, headline(report));
-  add_differences(out, report);
+  if (report.waits.empty()) add_differences(out, report);
+  add_waits(out, report);
   add_replicas(out, report);
   add_inputs(out, report);
   fmt::format_to(std::back_inserter(out), "  When: {}, server {}\n", when(report.realtime_ns),
@@ -173,6 +189,8 @@ nlohmann::json render_json(const Report& report) {
           {"pages_truncated", report.pages_truncated},
           {"differences_left_out", report.differences_left_out},
           {"outputs", to_json(report.outputs)},
+          {"waits", waits_json(report.waits)},
+          {"waits_truncated", report.waits_truncated},
           {"inputs", inputs},
           {"inputs_total", report.inputs_total},
           {"actions", report.actions},

@@ -5,9 +5,11 @@
 #include <string>
 #include <vector>
 
+#include "runtime/host/waits.h"
+
 namespace evenkeel::host {
 
-enum class ReportKind : uint32_t { kDivergence, kFault, kLeak, kHang };
+enum class ReportKind : uint32_t { kDivergence, kFault, kLeak, kHang, kDeadlock, kLostWakeup };
 
 struct ReplicaView {
   uint32_t index = 0;
@@ -54,6 +56,8 @@ struct Report {
   bool pages_truncated = false;       // a replica changed more pages than it can list
   uint64_t differences_left_out = 0;  // found but not shown
   std::vector<Difference> outputs;
+  std::vector<WaitView> waits;  // of a deadlock, or where a wake-up was lost
+  bool waits_truncated = false;
   std::vector<InputView> inputs;
   uint64_t inputs_total = 0;
   std::vector<std::string> actions;  // what was done, in order

@@ -17,6 +17,10 @@ struct Stats {
   uint64_t rejoins = 0;       // lost replicas that were replaced
   uint64_t dirty_pages = 0;   // hashed pages that differed from the image, summed over batches
 
+  uint64_t deadlocks = 0;        // of the faults
+  uint64_t lost_wakeups = 0;     // of the faults
+  uint64_t suspected_waits = 0;  // executions repeated to find out whether a wake-up was lost
+
   uint64_t idle_ns = 0;     // in epoll, nothing to do
   uint64_t read_ns = 0;     // accepting, reading
   uint64_t wait_ns = 0;     // replicas at work

@@ -124,6 +124,9 @@ json status_json(const wire::Deck& deck, const Replicas& replicas, const Stats& 
           {"faults", stats.faults},
           {"poisoned_inputs", stats.poisoned},
           {"rejoins", stats.rejoins},
+          {"deadlocks", stats.deadlocks},
+          {"lost_wakeups", stats.lost_wakeups},
+          {"suspected_waits", stats.suspected_waits},
           {"dirty_pages", stats.dirty_pages},
           {"unhandled_calls", unhandled_calls(deck, replicas.count())},
           {"breakdown", breakdown(deck, replicas, stats)}};
