@@ -19,15 +19,17 @@ struct Node {
 struct Table {
   size_t size;
   Node* volatile* buckets;
+  Table* retired;  // the one before it
 };
 
 Table* volatile table;
 size_t count;
 pthread_mutex_t write_lock = PTHREAD_MUTEX_INITIALIZER;
 
-Table* make_table(size_t size) {
+Table* make_table(size_t size, Table* retired) {
   auto* fresh = static_cast<Table*>(std::malloc(sizeof(Table)));
   fresh->size = size;
+  fresh->retired = retired;
   fresh->buckets = static_cast<Node* volatile*>(std::calloc(size, sizeof(Node*)));
   return fresh;
 }
@@ -38,10 +40,10 @@ void link(Table* to, Node* node) {
   head = node;
 }
 
-// The old table is never freed while the server runs: somebody may be reading it.
+// The old table stays until the next clear: somebody may be reading it.
 void grow() {
   Table* old = table;
-  Table* fresh = make_table(old->size * 2);
+  Table* fresh = make_table(old->size * 2, old);
   for (size_t i = 0; i < old->size; ++i) {
     while (Node* node = old->buckets[i]) {
       old->buckets[i] = node->next;  // RACE 1
@@ -68,10 +70,28 @@ const Node* find(unsigned long key) {
   return node;
 }
 
+void free_table(Table* old) {
+  for (size_t i = 0; i < old->size; ++i) {
+    while (Node* node = old->buckets[i]) {
+      old->buckets[i] = node->next;
+      std::free(node);
+    }
+  }
+  std::free(const_cast<Node**>(old->buckets));
+  std::free(old);
+}
+
+// An operator's command, for times when nobody else is there.
 void clear() {
   const zoo::Locked locked(write_lock);
-  table = make_table(kFirstSize);
+  Table* old = table;
+  table = make_table(kFirstSize, nullptr);
   count = 0;
+  while (old != nullptr) {
+    Table* next = old->retired;
+    free_table(old);
+    old = next;
+  }
 }
 
 // set KEY VALUE -> OK, for new keys; get KEY -> its value, or NOT_FOUND; clear -> OK
@@ -93,6 +113,6 @@ void answer(zoo::Connection&, const zoo::Request& request, std::string& reply) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  table = make_table(kFirstSize);
+  table = make_table(kFirstSize, nullptr);
   return zoo::serve_with_thread_per_connection(argc, argv, answer);
 }

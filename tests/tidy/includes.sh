@@ -26,6 +26,7 @@ rules='
   bench              runtime/core runtime/wire.h runtime/sched runtime/sync runtime/kernel snapshot
   bench              verify tests/sched
   bench/load
+  bench/zoo
   tests              runtime snapshot verify mixer shim
   tests/support
   tests/e2e          tests/support
