@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "runtime/core/check.h"
 #include "runtime/core/sys.h"
 #include "runtime/wire.h"
 
@@ -17,17 +18,20 @@ namespace {
 // coordinator puts its own first.
 constexpr size_t kEnvironmentBytes = 256 << 10;
 constinit char g_environment[kEnvironmentBytes];
-constinit char g_program[256];
 constinit int g_deck_fd = -1;
 constinit uint32_t g_replica = 0;
 
-size_t read_file(const char* path, char* out, size_t room) {
-  const auto fd = sys::open(path, O_RDONLY | O_CLOEXEC);
-  if (!fd.ok()) return 0;
+// Without it nobody can say what this process is, and guessing does harm: a replica that takes
+// itself for the server would start a run of its own inside the run.
+size_t read_environment() {
+  constexpr size_t kRoom = kEnvironmentBytes - 1;
+  const auto fd = sys::open("/proc/self/environ", O_RDONLY | O_CLOEXEC);
+  if (!fd.ok()) EVENKEEL_DIE("cannot open /proc/self/environ", "errno", fd.err());
   size_t used = 0;
-  while (used < room) {
-    const auto got = sys::read(static_cast<int>(fd.value()), out + used, room - used);
-    if (!got.ok() || got.value() == 0) break;
+  while (used < kRoom) {
+    const auto got = sys::read(static_cast<int>(fd.value()), g_environment + used, kRoom - used);
+    if (!got.ok()) EVENKEEL_DIE("cannot read /proc/self/environ", "errno", got.err());
+    if (got.value() == 0) break;
     used += static_cast<size_t>(got.value());
   }
   sys::close(static_cast<int>(fd.value())).ignore();
@@ -52,16 +56,16 @@ const char* find_variable(size_t bytes, const char* name) {
   return nullptr;
 }
 
-void read_program_name() {
+bool is_this_program(const char* target) {
   char path[512] = {};
   constexpr size_t kRoom = sizeof path - 1;
   const auto length = sys::call(SYS_readlink, sys::arg("/proc/self/exe"), sys::arg(path), kRoom);
-  if (!length.ok()) return;
+  if (!length.ok()) EVENKEEL_DIE("cannot read /proc/self/exe", "errno", length.err());
   const char* base = path;
   for (const char* at = path; *at != '\0'; ++at) {
     if (*at == '/') base = at + 1;
   }
-  for (size_t i = 0; i + 1 < sizeof g_program && base[i] != '\0'; ++i) g_program[i] = base[i];
+  return equal(target, base);
 }
 
 int number(const char* text) {
@@ -73,12 +77,11 @@ int number(const char* text) {
 }  // namespace
 
 Mode decide_mode() {
-  const size_t bytes = read_file("/proc/self/environ", g_environment, kEnvironmentBytes - 1);
-  read_program_name();
+  const size_t bytes = read_environment();
   const char* target = find_variable(bytes, wire::kEnvTarget);
   const char* fd = find_variable(bytes, wire::kEnvDeckFd);
   const char* replica = find_variable(bytes, wire::kEnvReplica);
-  if (target != nullptr && *target != '\0' && !equal(target, g_program)) {
+  if (target != nullptr && *target != '\0' && !is_this_program(target)) {
     g_mode = Mode::kPassive;
   } else if (fd != nullptr && replica != nullptr) {
     g_deck_fd = number(fd);
@@ -92,6 +95,5 @@ Mode decide_mode() {
 
 int deck_fd() { return g_deck_fd; }
 uint32_t replica_number() { return g_replica; }
-const char* program_name() { return g_program; }
 
 }  // namespace evenkeel::shim

@@ -21,7 +21,5 @@ inline bool active() { return mode() == Mode::kReplica; }
 // From the environment of the process; valid in mode kReplica.
 [[nodiscard]] int deck_fd();
 [[nodiscard]] uint32_t replica_number();
-// Base name of the executable.
-[[nodiscard]] const char* program_name();
 
 }  // namespace evenkeel::shim

@@ -5,6 +5,7 @@
 #include "runtime/core/arena.h"
 #include "runtime/core/check.h"
 #include "runtime/kernel/file_space.h"
+#include "runtime/kernel/kernel.h"
 
 namespace evenkeel::kernel {
 namespace {
@@ -20,6 +21,13 @@ void ignore_removed(Range) {}
 
 constinit MemoryHooks g_hooks{protect_plainly, discard_plainly, ignore_added, ignore_removed};
 constinit space::Spaces* g_spaces = nullptr;  // set once by init_memory()
+
+// Natively these calls succeed, or the kernel refuses them for the same reason (memory, mappings):
+// the server is told, and a replica that is refused alone differs from then on.
+long told(sys::Result result) {
+  if (!result.ok()) count_unhandled("memory call that the kernel refused");
+  return result.value();
+}
 
 void reserve(const Range& arena) {
   const auto mapped =
@@ -50,7 +58,8 @@ Range allocate_stack(uint64_t bytes) {
   const Range guard{begin, kPageBytes};
   map.set(guard, {PieceKind::kAnonymous, PROT_NONE, 0, 0});
   map.set({guard.end(), total - kPageBytes}, {PieceKind::kAnonymous, space::kReadWrite, 0, 0});
-  EVENKEEL_CHECK(protect_plainly(guard, PROT_NONE).ok());
+  const auto guarded = protect_plainly(guard, PROT_NONE);
+  if (!guarded.ok()) EVENKEEL_DIE("cannot guard the main stack", "errno", guarded.err());
   return {guard.end(), total - kPageBytes};
 }
 
@@ -122,19 +131,19 @@ bool holds_files(const AddressMap& map) { return &map == &g_spaces->files; }
 // Free memory of a tracked arena is zero and readable and writable; keep it so.
 long place_part(Range part, const Attributes& before, int protection) {
   if (before.kind == PieceKind::kAnonymous) {
-    const auto discarded = g_hooks.discard(part);
-    if (!discarded.ok()) return discarded.value();
+    const long error = told(g_hooks.discard(part));
+    if (error != 0) return error;
   }
   const int in_force = before.kind == PieceKind::kAnonymous ? before.protection : kReadWrite;
-  return in_force == protection ? 0 : g_hooks.protect(part, protection).value();
+  return in_force == protection ? 0 : told(g_hooks.protect(part, protection));
 }
 
 long remove_part(Range part, const Attributes& before) {
   if (before.protection != kReadWrite) {
-    const auto opened = g_hooks.protect(part, kReadWrite);
-    if (!opened.ok()) return opened.value();
+    const long error = told(g_hooks.protect(part, kReadWrite));
+    if (error != 0) return error;
   }
-  return g_hooks.discard(part).value();
+  return told(g_hooks.discard(part));
 }
 
 }  // namespace
@@ -174,7 +183,7 @@ long protect(AddressMap& map, Range range, int protection) {
       result = files::protect(part, before, protection);
       return;
     }
-    result = g_hooks.protect(part, protection).value();
+    result = told(g_hooks.protect(part, protection));
     if (result != 0) return;
     Attributes after = before;
     after.protection = static_cast<uint8_t>(protection);
@@ -187,7 +196,7 @@ long zero(AddressMap& map, Range range) {
   long result = 0;
   map.visit(range, [&](Range part, const Attributes& attributes) {
     if (result != 0 || attributes.kind != PieceKind::kAnonymous) return;
-    result = holds_files(map) ? files::zero(part) : g_hooks.discard(part).value();
+    result = holds_files(map) ? files::zero(part) : told(g_hooks.discard(part));
   });
   return result;
 }

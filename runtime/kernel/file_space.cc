@@ -93,7 +93,8 @@ void erase_region(uint32_t at) {
 void restrict(Range region) {
   map().visit(region, [](Range part, const Attributes& attributes) {
     if (attributes.protection == kReadWrite) return;
-    EVENKEEL_CHECK(space::hooks().protect(part, attributes.protection).ok());
+    const auto done = space::hooks().protect(part, attributes.protection);
+    if (!done.ok()) EVENKEEL_DIE("cannot restore a file mapping's protection", "errno", done.err());
   });
 }
 
@@ -172,12 +173,18 @@ long make_anonymous(Range part, const Attributes& before, int protection) {
     const uint64_t end = before.content_end < part.end() ? before.content_end : part.end();
     std::memcpy(reinterpret_cast<void*>(copy.value()), as_pointer(part.begin), end - part.begin);
   }
-  if (of_the_image(before)) move_aside(part);
+  const bool aside = of_the_image(before);
+  if (aside) move_aside(part);
   g.changed = true;
   const auto moved = sys::call(SYS_mremap, copy.value(), static_cast<long>(part.bytes),
                                static_cast<long>(part.bytes), MREMAP_MAYMOVE | MREMAP_FIXED,
                                static_cast<long>(part.begin));
-  if (!moved.ok()) return moved.value();
+  if (!moved.ok()) {
+    // With the file's pages moved away there is nothing left that the server could be told of.
+    if (aside) EVENKEEL_DIE("cannot replace a file mapping", "errno", moved.err());
+    sys::munmap(reinterpret_cast<void*>(copy.value()), part.bytes).ignore();  // leaks if refused
+    return moved.value();
+  }
   map().set(part, {PieceKind::kAnonymous, static_cast<uint8_t>(protection), 0, 0});
   return protection == kReadWrite ? 0 : protect_plainly(part, protection);
 }
@@ -207,7 +214,8 @@ void restore_mappings() {
   const Range used{kFileArena.begin, g.used_end - kFileArena.begin};
   map().visit(used, [](Range part, const Attributes& attributes) {
     if (attributes.kind == PieceKind::kFree) {
-      EVENKEEL_CHECK(make_inaccessible(part) == 0);
+      const long error = make_inaccessible(part);
+      if (error != 0) EVENKEEL_DIE("cannot give a file mapping up", "errno", -error);
     } else if (attributes.content_end != 0) {
       EVENKEEL_CHECK(protect_plainly(part, attributes.protection) == 0);
     }
@@ -314,7 +322,8 @@ void drop_released() {
   const Range used{kFileArena.begin, map().used_end() - kFileArena.begin};
   map().visit(used, [](Range part, const Attributes& attributes) {
     if (attributes.kind != PieceKind::kReleased) return;
-    EVENKEEL_CHECK(make_inaccessible(part) == 0);
+    const long error = make_inaccessible(part);
+    if (error != 0) EVENKEEL_DIE("cannot give a file mapping up", "errno", -error);
     map().set(part, Attributes{});
   });
   g.changed = false;

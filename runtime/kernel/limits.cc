@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "runtime/core/check.h"
 #include "runtime/core/sys.h"
 #include "runtime/kernel/dispatch.h"
 #include "runtime/kernel/fd_table.h"
@@ -53,7 +54,8 @@ timeval to_timeval(uint64_t ns) {
 
 void init_limits(rlimit* limits) {
   for (int i = 0; i < kLimits; ++i) {
-    sys::call(SYS_prlimit64, 0, i, 0, sys::arg(&limits[i])).ignore();
+    const auto asked = sys::call(SYS_prlimit64, 0, i, 0, sys::arg(&limits[i]));
+    if (!asked.ok()) EVENKEEL_DIE("cannot read a resource limit", "errno", asked.err());
   }
   set_fd_limit(descriptors(limits[RLIMIT_NOFILE]));
 }

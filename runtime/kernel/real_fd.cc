@@ -47,18 +47,23 @@ long open_through(int pid, int real_fd, int flags) {
   return sys::open(link.c_str(), flags).value();
 }
 
+rlimit descriptor_limit() {
+  rlimit limit{};
+  const auto asked = sys::call(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, sys::arg(&limit));
+  if (!asked.ok()) EVENKEEL_DIE("cannot read the descriptor limit", "errno", asked.err());
+  return limit;
+}
+
 }  // namespace
 
 void init_real_fds() {
   if (g.runtime_base != 0) return;
-  rlimit limit{};
-  const auto asked = sys::call(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, sys::arg(&limit));
-  if (!asked.ok()) EVENKEEL_DIE("cannot read the descriptor limit", "errno", asked.err());
+  rlimit limit = descriptor_limit();
   g.server_limit = limit.rlim_cur;
   limit.rlim_cur = limit.rlim_max;
   // Refused only if the maximum is above fs.nr_open; then what there is must do.
   sys::call(SYS_prlimit64, 0, RLIMIT_NOFILE, sys::arg(&limit), 0).ignore();
-  sys::call(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, sys::arg(&limit)).ignore();
+  limit = descriptor_limit();
   constexpr int kRuntimeFds = 1024;
   constexpr int kAll = kRuntimeFdBase + kRuntimeFds + kMaxFileFds;
   if (limit.rlim_cur >= kAll) {

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "runtime/core/arena.h"
+#include "runtime/core/check.h"
 #include "runtime/core/sys.h"
 #include "runtime/kernel/process.h"
 #include "runtime/kernel/signal_state.h"
@@ -271,16 +272,21 @@ void leave(const Frame& frame) {
   sched::self().signal_mask = mask & ~signals::kUnblockable;
 }
 
+constexpr long kMaskBytes = sizeof(uint64_t);  // the kernel's, not libc's
+
+void must_read(sys::Result asked) {
+  if (!asked.ok()) EVENKEEL_DIE("cannot read inherited signal state", "errno", asked.err());
+}
+
 }  // namespace
 
 void init_signals() {
   signals::g_state = arena::create<signals::State>();
   signals::State& s = signals::state();
   for (int number = 1; number <= signals::kLast; ++number) {
-    sys::call(SYS_rt_sigaction, number, 0, sys::arg(&s.actions[number]), sizeof(uint64_t)).ignore();
+    must_read(sys::call(SYS_rt_sigaction, number, 0, sys::arg(&s.actions[number]), kMaskBytes));
   }
-  sys::call(SYS_rt_sigprocmask, SIG_BLOCK, 0, sys::arg(&s.inherited_mask), sizeof(uint64_t))
-      .ignore();
+  must_read(sys::call(SYS_rt_sigprocmask, SIG_BLOCK, 0, sys::arg(&s.inherited_mask), kMaskBytes));
   for (signals::PerThread& thread : s.threads) thread.alternate.ss_flags = SS_DISABLE;
   signals::init_timers();
 }

@@ -8,6 +8,7 @@
 #include <cerrno>
 
 #include "runtime/core/arena.h"
+#include "runtime/core/check.h"
 #include "runtime/core/sys.h"
 #include "runtime/kernel/device.h"
 #include "runtime/kernel/fd_table.h"
@@ -65,7 +66,9 @@ Object* create_inherited_file(int fd, const struct stat& info, uint32_t flags) {
 
 Object* create_inherited(int fd, uint32_t flags) {
   struct stat info;
-  if (!sys::call(SYS_fstat, fd, sys::arg(&info)).ok()) return nullptr;
+  const auto looked = sys::call(SYS_fstat, fd, sys::arg(&info));
+  // Taking it for closed would give its number to something else, in this replica only.
+  if (!looked.ok()) EVENKEEL_DIE("cannot look at an inherited descriptor", "errno", looked.err());
   if (fd == 1 || fd == 2) return create_stdio(fd);
   if (S_ISREG(info.st_mode) || S_ISDIR(info.st_mode)) {
     return create_inherited_file(fd, info, flags);

@@ -168,11 +168,15 @@ void* code(F* function) {
 
 uint64_t find_vdso() {
   const auto opened = sys::open("/proc/self/auxv", O_RDONLY | O_CLOEXEC);
-  if (!opened.ok()) return 0;
+  // Taking it for absent would leave the kernel's own clock in force, in this replica only.
+  if (!opened.ok()) EVENKEEL_DIE("cannot open /proc/self/auxv", "errno", opened.err());
   const int fd = static_cast<int>(opened.value());
   Elf64_auxv_t entry = {};
   uint64_t found = 0;
-  while (sys::read(fd, &entry, sizeof entry).value() == sizeof entry && entry.a_type != AT_NULL) {
+  for (;;) {
+    const auto got = sys::read(fd, &entry, sizeof entry);
+    if (!got.ok()) EVENKEEL_DIE("cannot read /proc/self/auxv", "errno", got.err());
+    if (got.value() != sizeof entry || entry.a_type == AT_NULL) break;
     if (entry.a_type == AT_SYSINFO_EHDR) found = entry.a_un.a_val;
   }
   sys::close(fd).ignore();
