@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <bit>
 
-#include "runtime/core/arena.h"
 #include "runtime/core/check.h"
 #include "runtime/core/heap.h"
 #include "runtime/core/sys.h"
@@ -21,6 +20,7 @@
 #include "runtime/sync/deadlock.h"
 #include "shim/describe.h"
 #include "shim/state_transfer.h"
+#include "shim/used_memory.h"
 #include "shim/user_dispatch.h"
 #include "snapshot/snapshot.h"
 #include "verify/verify.h"
@@ -122,26 +122,12 @@ bool start_groups() {
 
 // ---- the end of a command
 
-// One range per arena: what was ever handed out. The scan would walk the rest in vain.
+// The scan would walk the rest in vain.
 void tell_used_memory() {
-  const auto tell = [](Range arena, uint64_t used_end) {
-    const Range used{arena.begin, page_ceil(used_end) - arena.begin};
+  for (const auto& [arena, used_bytes] : used_arenas()) {
+    const Range used{arena.begin, used_bytes};
     snapshot::set_used_ranges(arena, &used, 1);
-  };
-  struct Ends {
-    uint64_t heap, meta;
-  } ends{kHeapArena.begin, kHeapMetaArena.begin};
-  heap::for_each_used_range(
-      [](void* context, Range range) {
-        auto& found = *static_cast<Ends*>(context);
-        (kHeapArena.contains(range.begin) ? found.heap : found.meta) = range.end();
-      },
-      &ends);
-  tell(kHeapArena, ends.heap);
-  tell(kHeapMetaArena, ends.meta);
-  tell(kKernelArena, arena::used_end());
-  tell(kMapArena, kernel::used_end(kMapArena));
-  tell(kStackArena, kernel::used_end(kStackArena));
+  }
 }
 
 void collect(wire::Result& result) {

@@ -7,6 +7,7 @@
 #include "runtime/core/check.h"
 #include "runtime/core/sys.h"
 #include "shim/memory_maps.h"
+#include "shim/used_memory.h"
 #include "snapshot/snapshot.h"
 #include "verify/verify.h"
 
@@ -94,9 +95,10 @@ struct Sink {
   bool hash;
 };
 
-void add(const Sink& sink, Range range, Kind kind, uint64_t offset, const char* name) {
+void add(const Sink& sink, Range range, Kind kind, uint64_t offset, const char* name,
+         uint64_t used_bytes = UINT64_MAX) {
   if (sink.track) {
-    must(snapshot::add_region(range, kind, sink.write_shared), "cannot track memory");
+    must(snapshot::add_region(range, kind, sink.write_shared, used_bytes), "cannot track memory");
   }
   name_region(sink.replica, range, offset, kind == Kind::kHashed, name);
 }
@@ -166,11 +168,12 @@ void find_own_path() {
 }
 
 void track_arenas(const Sink& sink) {
-  add(sink, kHeapArena, Kind::kHashed, 0, "heap");
-  add(sink, kMapArena, Kind::kHashed, 0, "maps");
-  add(sink, kStackArena, Kind::kStack, 0, "stacks");
-  add(sink, kKernelArena, Kind::kTracked, 0, "kernel");
-  add(sink, kHeapMetaArena, Kind::kTracked, 0, "heap metadata");
+  const auto [heap, meta, kernel, maps, stacks] = used_arenas();
+  add(sink, heap.arena, Kind::kHashed, 0, "heap", heap.used_bytes);
+  add(sink, maps.arena, Kind::kHashed, 0, "maps", maps.used_bytes);
+  add(sink, stacks.arena, Kind::kStack, 0, "stacks", stacks.used_bytes);
+  add(sink, kernel.arena, Kind::kTracked, 0, "kernel", kernel.used_bytes);
+  add(sink, meta.arena, Kind::kTracked, 0, "heap metadata", meta.used_bytes);
 }
 
 void visit_memory(const Sink& sink) {

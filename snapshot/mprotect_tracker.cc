@@ -77,16 +77,21 @@ void list_run(void*, uint64_t begin, uint64_t end) {
   for (uint64_t page = begin; page < end; page += kPageBytes) list_page(page);
 }
 
+sys::Result report_used(const Region& region, RunSink sink) {
+  auto result = sys::Result(0);
+  for_each_used(region, [&result, sink](Range used) {
+    if (result.ok()) result = pagemap.report(used, sink);
+  });
+  return result;
+}
+
 sys::Result list_stacks() {
   const RunSink to_list = {list_run, nullptr};
   for (size_t i = 0; i < region_count(); ++i) {
     const Region& region = region_at(i);
     if (region.kind != Kind::kStack) continue;
-    auto result = sys::Result(0);
-    for_each_used(region, [&result, to_list](Range used) {
-      if (result.ok()) result = pagemap.report(used, to_list);
-    });
-    if (!result.ok()) return result;
+    const auto listed = report_used(region, to_list);
+    if (!listed.ok()) return listed;
   }
   return sys::Result(0);
 }
@@ -151,7 +156,7 @@ sys::Result begin(Region& region, RunSink sink) {
     const auto done = sys::mprotect(as_pointer(region.range.begin), region.range.bytes, PROT_READ);
     if (!done.ok()) return done;
   }
-  return pagemap.report(region.range, sink);
+  return report_used(region, sink);
 }
 
 void end(Region& region) {

@@ -112,9 +112,14 @@ sys::Result apply(const Region& region, uint64_t first, uint64_t last) {
   return sys::Result(0);
 }
 
+void must(sys::Result done) {
+  if (done.ok()) return;
+  EVENKEEL_DIE("cannot change a page's protection, raise vm.max_map_count", "errno", done.err());
+}
+
 void lift(uint64_t page) {
   EVENKEEL_CHECK(lifted_count < kMaxDirtyPages);
-  EVENKEEL_CHECK(sys::mprotect(as_pointer(page), kPageBytes, kReadWrite).ok());
+  must(sys::mprotect(as_pointer(page), kPageBytes, kReadWrite));
   lifted[lifted_count++] = page;
 }
 
@@ -123,7 +128,7 @@ void restore_lifted() {
     const Region* region = find_region(lifted[i]);
     if (region == nullptr) continue;  // removed meanwhile
     const uint64_t index = region->page_index(lifted[i]);
-    EVENKEEL_CHECK(apply(*region, index, index + 1).ok());
+    must(apply(*region, index, index + 1));
   }
   lifted_count = 0;
 }
@@ -138,7 +143,7 @@ void undo_changes() {
     const uint64_t first = region->page_index(undone.begin);
     const uint64_t last = region->page_index(undone.end);
     memset(region->protection + first, undone.before, last - first);
-    EVENKEEL_CHECK(apply(*region, first, last).ok());
+    must(apply(*region, first, last));
   }
 }
 

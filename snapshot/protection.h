@@ -27,6 +27,8 @@ sys::Result change(Region& region, Range range, int protection);
 // Puts in force what in_force() says for pages [first, last), in as few calls as possible.
 sys::Result apply(const Region& region, uint64_t first, uint64_t last);
 
+// Dies if the kernel refused where no caller could go on.
+void must(sys::Result done);
 // Makes one page accessible for the runtime until restore_lifted().
 void lift(uint64_t page);
 void restore_lifted();

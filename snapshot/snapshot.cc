@@ -181,10 +181,10 @@ void touch_dropped(Region& region, uint64_t index) {
   }
   const bool writable = (protection::wanted(region, index) & PROT_WRITE) != 0;
   if (!writable) {
-    EVENKEEL_CHECK(sys::mprotect(as_pointer(page), kPageBytes, PROT_READ | PROT_WRITE).ok());
+    protection::must(sys::mprotect(as_pointer(page), kPageBytes, PROT_READ | PROT_WRITE));
   }
   *static_cast<volatile uint8_t*>(as_pointer(page)) = 0;
-  if (!writable) EVENKEEL_CHECK(protection::apply(region, index, index + 1).ok());
+  if (!writable) protection::must(protection::apply(region, index, index + 1));
 }
 
 // ---------------------------------------------------------------- taking over
@@ -227,6 +227,10 @@ sys::Result take_over_region(const Peer& peer, const Region& theirs) {
 }
 
 // ---------------------------------------------------------------- rollback
+
+void must(sys::Result found) {
+  if (!found.ok()) EVENKEEL_DIE("cannot find what to roll back", "errno", found.err());
+}
 
 // Adjacent pages of one region are opened by one call.
 void open_pending_for_write() {
@@ -276,10 +280,14 @@ void shutdown() {
   stats_ = {};
 }
 
-sys::Result add_region(Range range, Kind kind, bool write_shared) {
+sys::Result add_region(Range range, Kind kind, bool write_shared, uint64_t used_bytes) {
   const auto inserted = insert_region(range, kind, is_shared(kind));
   if (!inserted.ok()) return inserted;
   Region& region = *find_region(range.begin);
+  if (used_bytes < range.bytes) {
+    const Range used{range.begin, used_bytes};
+    set_used(region, &used, 1);
+  }
   Adoption adoption = {&region, write_shared || !is_shared(kind) || config_.image_fd < 0};
   const auto begun = begin_tracking(region, {adopt_run, &adoption});
   if (!begun.ok()) {
@@ -412,7 +420,7 @@ sys::Result take_over(const Peer& peer) {
 void rollback() {
   const uint64_t started_ns = sys::monotonic_ns();
   protection::restore_lifted();
-  EVENKEEL_CHECK(gather(true).ok());
+  must(gather(true));
   if (uses_mprotect()) open_pending_for_write();
   lift_where_needed(PROT_READ | PROT_WRITE);
   RegionCursor cursor;
@@ -420,7 +428,7 @@ void rollback() {
     if (!page.unchanged) image::load(*cursor.at(page.address), page.address);
   }
   // Restoring wrote to the pages: protect them again, and forget that.
-  EVENKEEL_CHECK(find_written({[](void*, uint64_t, uint64_t) {}, nullptr}, true).ok());
+  must(find_written({[](void*, uint64_t, uint64_t) {}, nullptr}, true));
   pages.clear();
   protection::restore_lifted();
   protection::undo_changes();

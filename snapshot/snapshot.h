@@ -70,8 +70,11 @@ bool available(Backend backend);
 // writable; their present content becomes the image. `write_shared`: this replica copies hashed
 // content into the shared image (all replicas may: the content is equal; one suffices). Called at
 // start-up and between batches. Pages never touched cost nothing, so a region may be reserved far
-// larger than what is used. EEXIST if it overlaps a region.
-sys::Result add_region(Range range, Kind kind, bool write_shared = true);
+// larger than what is used. `used_bytes`: pages beyond have never been touched; without
+// PAGEMAP_SCAN (before Linux 6.7) looking for such takes a second for each terabyte and more.
+// EEXIST if it overlaps a region.
+sys::Result add_region(Range range, Kind kind, bool write_shared = true,
+                       uint64_t used_bytes = UINT64_MAX);
 // Before the memory is unmapped. Exactly a range that was added; ENOENT otherwise.
 sys::Result remove_region(Range range);
 
