@@ -234,15 +234,23 @@ uint32_t Repair::leak_source() const {
   return source;
 }
 
+// Some exited, some crashed, some saw another end: there is no state to go on from.
+void Repair::end_differently(const std::string& while_doing) {
+  const uint32_t primary = parts_.replicas.primary();
+  say("LEAK in batch {}: replicas end differently even when {} runs alone; ending as replica {} "
+      "does",
+      parts_.executor.batch(), while_doing, primary);
+  const wire::Result& result = parts_.executor.result(primary);
+  if (result.status == wire::Status::kExited) end_of_server();
+  if (result.status == wire::Status::kFault) crash_through();
+  throw Ending{kExitHung, 0};
+}
+
 void Repair::adopt(const Batch* batch, const std::string& while_doing) {
   ++parts_.stats.leaks;
   leaked_ = true;
   const uint32_t source = leak_source();
-  if (source == UINT32_MAX) {  // some exited, some crashed: there is no state to go on from
-    const wire::Result& result = parts_.executor.result(parts_.replicas.primary());
-    if (result.status == wire::Status::kExited) end_of_server();
-    crash_through();
-  }
+  if (source == UINT32_MAX) end_differently(while_doing);
   parts_.replicas.set_primary(source);
   // Before the evidence: asking for it resets the output areas. The state is decided already.
   release_agreed();

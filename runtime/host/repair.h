@@ -70,6 +70,7 @@ class Repair {
   bool settle(Batch& batch, uint32_t step, Verdict verdict);
   void leave_deadlock(uint32_t step);
   void drop_poison(Batch& batch, uint32_t step);
+  [[noreturn]] void end_differently(const std::string& while_doing);
   void adopt(const Batch* batch, const std::string& while_doing);
   [[nodiscard]] uint32_t leak_source() const;
   [[nodiscard]] Report open_report(ReportKind kind, const Batch* batch);
