@@ -58,6 +58,11 @@ void set_tracker(Options& o, const std::string& v) {
 void set_poison(Options& o, const std::string& v) {
   o.poison = choice<Poison>(v, {{"drop", Poison::kDrop}, {"crash", Poison::kCrash}});
 }
+void set_guard(Options& o, const std::string& v) {
+  o.guard = choice<wire::Guard>(v, {{"off", wire::Guard::kOff},
+                                    {"learn", wire::Guard::kLearn},
+                                    {"strict", wire::Guard::kStrict}});
+}
 void set_state_dir(Options& o, const std::string& v) {
   if (v.empty()) throw std::invalid_argument("the directory is empty");
   o.state_dir = v;
@@ -106,6 +111,10 @@ constexpr OptionRow kOptions[] = {
      "an input that crashes the server even alone: close its connection and go on, or let the "
      "crash through",
      kForRun, false, set_poison},
+    {"guard", "off|learn|strict", "learn",
+     "execute a batch again, one input at a time, if one input took a lock twice and another took "
+     "it in between; learn: until that has proved harmless",
+     kForRun, false, set_guard},
     {"state-dir", "DIR", "$XDG_STATE_HOME/evenkeel; /var/lib/evenkeel for root",
      "where reports and the status socket live", kEverywhere, false, set_state_dir},
     {"name", "NAME", "base name of the server", "name of this run; two runs cannot share one",

@@ -21,6 +21,7 @@ struct Options {
   wire::Mode mode = wire::Mode::kParallel;
   wire::Tracker tracker = wire::Tracker::kAuto;
   Poison poison = Poison::kDrop;
+  wire::Guard guard = wire::Guard::kLearn;
   std::string state_dir;  // empty: default_state_dir()
   std::string name;       // empty: base name of the server
   uint64_t hang_timeout_s = 60;

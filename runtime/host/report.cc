@@ -47,6 +47,7 @@ void add_differences(std::string& out, const Report& report) {
                    report.differences_left_out, report.differing_pages);
   }
   if (report.pages_truncated) out += "  [the list of changed pages was full: there may be more]\n";
+  if (report.kind == ReportKind::kSuspect) return;
   if (report.differences.empty() && report.outputs.empty()) {
     out += report.forced ? "  Differs: nothing; the mismatch was forced (--force-mismatch)\n"
                          : "  Differs: nothing in memory or output that could be compared\n";
@@ -58,6 +59,22 @@ void add_waits(std::string& out, const Report& report) {
     fmt::format_to(std::back_inserter(out), "  Waits: {}\n", wait_text(wait));
   }
   if (report.waits_truncated) out += "  [more waits left out]\n";
+}
+
+void add_interleavings(std::string& out, const Report& report) {
+  for (const InterleavingView& i : report.interleavings) {
+    const bool learnt = i.lock == 0;
+    out += learnt ? "  Interleaved: an interleaving that was learnt, put to the test again\n"
+                  : fmt::format("  Interleaved: lock {:#x}, acquired by channels {}, {}, {}\n",
+                                i.lock, i.input, i.other, i.input);
+    fmt::format_to(std::back_inserter(out),
+                   "    one input   {}\n    another     {}\n    the first   {}\n", i.before,
+                   i.between, i.after);
+  }
+  if (report.interleavings.size() < report.interleavings_total) {
+    fmt::format_to(std::back_inserter(out), "  [{} more interleavings left out]\n",
+                   report.interleavings_total - report.interleavings.size());
+  }
 }
 
 void add_replicas(std::string& out, const Report& report) {
@@ -81,6 +98,7 @@ void add_inputs(std::string& out, const Report& report) {
 }
 
 std::string headline(const Report& report) {
+  if (report.kind == ReportKind::kSuspect) return "the inputs of the batch are not serializable";
   if (report.kind == ReportKind::kHang) return "no replica comes to rest";
   if (!report.waits.empty()) return waits_text(report.waits);
   for (const ReplicaView& r : report.replicas) {
@@ -104,6 +122,11 @@ nlohmann::json to_json(const Difference& d) {
           {"begin", d.begin}, {"end", d.end},       {"sides", sides}};
 }
 
+nlohmann::json to_json(const InterleavingView& i) {
+  return {{"lock", i.lock},     {"input", i.input},     {"other", i.other},
+          {"before", i.before}, {"between", i.between}, {"after", i.after}};
+}
+
 nlohmann::json to_json(const std::vector<Difference>& list) {
   nlohmann::json out = nlohmann::json::array();
   for (const Difference& d : list) out.push_back(to_json(d));
@@ -122,6 +145,8 @@ const char* name_of(ReportKind kind) {
       return "LEAK";
     case ReportKind::kHang:
       return "HANG";
+    case ReportKind::kSuspect:
+      return "SUSPECT";
     case ReportKind::kDeadlock:
       return "DEADLOCK";
     case ReportKind::kLostWakeup:
@@ -139,6 +164,10 @@ std::string summary_of(const Report& report) {
   if (!report.differences.empty()) {
     return fmt::format("{} in {}", kind, report.differences.front().place);
   }
+  if (!report.interleavings.empty()) {
+    const InterleavingView& i = report.interleavings.front();
+    return fmt::format("{} interleaving of {} and {} by {}", kind, i.before, i.after, i.between);
+  }
   if (!report.outputs.empty()) return fmt::format("{} in {}", kind, report.outputs.front().place);
   return fmt::format("{}{} in batch {}", report.forced ? "forced " : "", kind, report.batch);
 }
@@ -147,6 +176,7 @@ std::string render_text(const Report& report) {
   std::string out = fmt::format("==evenkeel {}== {} batch {}: {}\n", report.pid,
                                 name_of(report.kind), report.batch, headline(report));
   if (report.waits.empty()) add_differences(out, report);
+  add_interleavings(out, report);
   add_waits(out, report);
   add_replicas(out, report);
   add_inputs(out, report);
@@ -175,6 +205,8 @@ nlohmann::json render_json(const Report& report) {
                       {"bytes", i.bytes},
                       {"preview", i.preview}});
   }
+  nlohmann::json interleavings = nlohmann::json::array();
+  for (const InterleavingView& i : report.interleavings) interleavings.push_back(to_json(i));
   return {{"id", report.id},
           {"kind", name_of(report.kind)},
           {"server", report.server},
@@ -191,6 +223,8 @@ nlohmann::json render_json(const Report& report) {
           {"outputs", to_json(report.outputs)},
           {"waits", waits_json(report.waits)},
           {"waits_truncated", report.waits_truncated},
+          {"interleavings", interleavings},
+          {"interleavings_total", report.interleavings_total},
           {"inputs", inputs},
           {"inputs_total", report.inputs_total},
           {"actions", report.actions},

@@ -9,7 +9,15 @@
 
 namespace evenkeel::host {
 
-enum class ReportKind : uint32_t { kDivergence, kFault, kLeak, kHang, kDeadlock, kLostWakeup };
+enum class ReportKind : uint32_t {
+  kDivergence,
+  kFault,
+  kLeak,
+  kHang,
+  kDeadlock,
+  kLostWakeup,
+  kSuspect,  // agreed, but not serializable by the order of its locks
+};
 
 struct ReplicaView {
   uint32_t index = 0;
@@ -31,6 +39,16 @@ struct Difference {
   uint64_t begin = 0;  // bytes [begin, end) within the place
   uint64_t end = 0;
   std::vector<Side> sides;
+};
+
+// One input acquired a lock, another one did, and the first again.
+struct InterleavingView {
+  uint64_t lock = 0;   // address; 0: learnt in an earlier batch, and tested again
+  uint64_t input = 0;  // channels
+  uint64_t other = 0;
+  std::string before;  // call sites: "store_item+0x12 (memcached)"
+  std::string between;
+  std::string after;
 };
 
 struct InputView {
@@ -58,6 +76,8 @@ struct Report {
   std::vector<Difference> outputs;
   std::vector<WaitView> waits;  // of a deadlock, or where a wake-up was lost
   bool waits_truncated = false;
+  std::vector<InterleavingView> interleavings;
+  uint64_t interleavings_total = 0;
   std::vector<InputView> inputs;
   uint64_t inputs_total = 0;
   std::vector<std::string> actions;  // what was done, in order

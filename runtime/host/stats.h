@@ -15,6 +15,9 @@ struct Stats {
   uint64_t poisoned = 0;      // of the faults: inputs that crash even alone
   uint64_t forced = 0;        // of the divergences: by --force-mismatch
   uint64_t rejoins = 0;       // lost replicas that were replaced
+  uint64_t suspects = 0;      // batches that agreed, executed again because of the guard
+  uint64_t guard_learnt = 0;  // interleavings that count as harmless now
+  uint64_t guard_unchecked = 0;  // parallel groups that it could not check
   uint64_t dirty_pages = 0;   // hashed pages that differed from the image, summed over batches
 
   uint64_t deadlocks = 0;        // of the faults

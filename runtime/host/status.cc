@@ -127,6 +127,9 @@ json status_json(const wire::Deck& deck, const Replicas& replicas, const Stats& 
           {"deadlocks", stats.deadlocks},
           {"lost_wakeups", stats.lost_wakeups},
           {"suspected_waits", stats.suspected_waits},
+          {"suspects", stats.suspects},
+          {"guard_learnt", stats.guard_learnt},
+          {"guard_unchecked_groups", stats.guard_unchecked},
           {"dirty_pages", stats.dirty_pages},
           {"unhandled_calls", unhandled_calls(deck, replicas.count())},
           {"breakdown", breakdown(deck, replicas, stats)}};

@@ -84,8 +84,7 @@ std::optional<Symbol> search(Elf* elf, uint64_t address, bool code) {
   return std::nullopt;
 }
 
-// Where distributions put the symbols of stripped files.
-std::string debug_file(Elf* elf) {
+std::string build_id(Elf* elf) {
   Elf_Scn* section = nullptr;
   while ((section = ::elf_nextscn(elf, section)) != nullptr) {
     GElf_Shdr header;
@@ -99,12 +98,19 @@ std::string debug_file(Elf* elf) {
       if (at == 0) break;
       if (note.n_type != NT_GNU_BUILD_ID || note.n_descsz < 2) continue;
       const auto* id = static_cast<const uint8_t*>(data->d_buf) + desc;
-      std::string path = fmt::format("/usr/lib/debug/.build-id/{:02x}/", id[0]);
-      for (uint32_t i = 1; i < note.n_descsz; ++i) path += fmt::format("{:02x}", id[i]);
-      return path + ".debug";
+      std::string text;
+      for (uint32_t i = 0; i < note.n_descsz; ++i) text += fmt::format("{:02x}", id[i]);
+      return text;
     }
   }
   return {};
+}
+
+// Where distributions put the symbols of stripped files.
+std::string debug_file(Elf* elf) {
+  const std::string id = build_id(elf);
+  if (id.empty()) return {};
+  return fmt::format("/usr/lib/debug/.build-id/{}/{}.debug", id.substr(0, 2), id.substr(2));
 }
 
 std::string base_name(const std::string& path) { return path.substr(path.rfind('/') + 1); }
@@ -119,6 +125,11 @@ std::optional<Symbol> find_symbol(const std::string& path, uint64_t file_offset,
   if (auto found = search(file.get(), *address, code)) return found;
   const ElfFile debug(debug_file(file.get()));
   return debug.get() == nullptr ? std::nullopt : search(debug.get(), *address, code);
+}
+
+std::string build_id(const std::string& path) {
+  const ElfFile file(path);
+  return file.get() == nullptr ? std::string() : build_id(file.get());
 }
 
 std::string name_code(int pid, uint64_t address) {

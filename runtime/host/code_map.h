@@ -1,0 +1,52 @@
+#pragma once
+// Addresses of code in a replica, as places that survive the run: module, build and file offset.
+// Threads: the coordinator's only one. Memory: a list of mappings, build ids and names seen so far.
+// Errors: an address in no file has no place; a module without a build id is told apart by size and
+// time of change.
+#include <sys/types.h>
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace evenkeel::host {
+
+struct CodePlace {
+  std::string module;  // path
+  std::string build;
+  uint64_t offset = 0;  // in the file
+  friend bool operator==(const CodePlace&, const CodePlace&) = default;
+};
+
+class CodeMap {
+ public:
+  // Reads the mappings of a process; what was known of another is forgotten.
+  void read(pid_t pid);
+
+  // Asks the process again if an address is not known yet: libraries are loaded late, too.
+  [[nodiscard]] std::optional<CodePlace> place_of(uint64_t address);
+  // Absent: the module is not mapped, or is of another build.
+  [[nodiscard]] std::optional<uint64_t> address_of(const CodePlace& place);
+  // "store_item+0x12 (memcached)" for a return address.
+  [[nodiscard]] const std::string& name_of(uint64_t return_address);
+
+ private:
+  struct Mapping {
+    uint64_t begin = 0;
+    uint64_t end = 0;
+    uint64_t offset = 0;
+    std::string path;
+  };
+
+  [[nodiscard]] const Mapping* find(uint64_t address) const;
+  const std::string& build_of(const std::string& path);
+
+  pid_t pid_ = -1;
+  std::vector<Mapping> mappings_;  // of executable files
+  std::map<std::string, std::string> builds_;
+  std::map<uint64_t, std::string> names_;
+};
+
+}  // namespace evenkeel::host
