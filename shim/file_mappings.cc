@@ -13,13 +13,9 @@
 namespace evenkeel::shim {
 namespace {
 
-int protection_of(const Mapping& mapping) {
-  return (mapping.readable ? PROT_READ : 0) | (mapping.writable ? PROT_WRITE : 0) |
-         (mapping.executable ? PROT_EXEC : 0);
-}
-
 // -1: not there any more.
 int open_mapped(const Mapping& mapping) {
+  if (mapping.path[0] != '/') return -1;
   const auto opened = sys::open(mapping.path, O_RDONLY | O_CLOEXEC);
   if (!opened.ok()) return -1;
   const int fd = static_cast<int>(opened.value());
@@ -31,7 +27,7 @@ int open_mapped(const Mapping& mapping) {
 }
 
 // Page by page, because behind the end of the file there is nothing to read.
-sys::Result copy(const Peer& peer, const Mapping& mapping, Range range) {
+sys::Result copy(const Peer& peer, Range range, int protection) {
   const auto mapped = kernel::take_over_mapping(range, PROT_READ | PROT_WRITE, -1, 0);
   if (!mapped.ok()) return mapped;
   for (uint64_t at = range.begin; at < range.end(); at += kPageBytes) {
@@ -39,34 +35,43 @@ sys::Result copy(const Peer& peer, const Mapping& mapping, Range range) {
     if (read.err() == ESRCH) return read;
     if (!read.ok()) break;
   }
-  return sys::mprotect(reinterpret_cast<void*>(range.begin), range.bytes, protection_of(mapping));
-}
-
-sys::Result take_over_mapping(const Peer& peer, const Mapping& mapping) {
-  const Range range{mapping.begin, mapping.end - mapping.begin};
-  const int fd = open_mapped(mapping);
-  if (fd < 0) return copy(peer, mapping, range);
-  const auto mapped = kernel::take_over_mapping(range, protection_of(mapping), fd, mapping.offset);
-  sys::close(fd).ignore();  // the mapping keeps the file
-  return mapped;
+  return sys::mprotect(reinterpret_cast<void*>(range.begin), range.bytes, protection);
 }
 
 struct Visit {
   const Peer& peer;
   sys::Result result;
+  const Mapping* mapping;
 };
 
+void take_over_part(void* context, Range part, int protection) {
+  auto& visit = *static_cast<Visit*>(context);
+  if (!visit.result.ok()) return;
+  const Mapping& mapping = *visit.mapping;
+  const int fd = open_mapped(mapping);
+  if (fd < 0) {
+    visit.result = copy(visit.peer, part, protection);
+    return;
+  }
+  visit.result = kernel::take_over_mapping(part, protection, fd,
+                                           mapping.offset + (part.begin - mapping.begin));
+  sys::close(fd).ignore();  // the mapping keeps the file
+}
+
+// What the kernel says is mapped there; what it is, our own map knows: the peer may itself have but
+// a copy.
 void visit_mapping(void* context, const Mapping& mapping) {
   auto& visit = *static_cast<Visit*>(context);
-  if (!visit.result.ok() || !kFileArena.contains(mapping.begin) || mapping.path[0] != '/') return;
-  visit.result = take_over_mapping(visit.peer, mapping);
+  if (!kFileArena.contains(mapping.begin)) return;
+  visit.mapping = &mapping;
+  kernel::for_each_file_part({mapping.begin, mapping.end - mapping.begin}, take_over_part, &visit);
 }
 
 }  // namespace
 
 sys::Result take_over_file_mappings(const Peer& peer) {
   if (kernel::used_end(kFileArena) == kFileArena.begin) return sys::Result(0);
-  Visit visit{peer, sys::Result(0)};
+  Visit visit{peer, sys::Result(0), nullptr};
   const auto listed = for_each_mapping(peer.pid(), visit_mapping, &visit);
   return listed.ok() ? visit.result : listed;
 }

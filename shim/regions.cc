@@ -103,8 +103,7 @@ void add(const Sink& sink, Range range, Kind kind, uint64_t offset, const char* 
   name_region(sink.replica, range, offset, kind == Kind::kHashed, name);
 }
 
-void hash_present(const Sink& sink, Range range) {
-  if (!sink.hash) return;
+void hash_present(Range range) {
   must(verify::add_range(range), "cannot hash memory");
   for (uint64_t page = range.begin; page < range.end(); page += kPageBytes) {
     verify::update(&page, 1);
@@ -176,6 +175,15 @@ void track_arenas(const Sink& sink) {
   add(sink, meta.arena, Kind::kTracked, 0, "heap metadata", meta.used_bytes);
 }
 
+// What the dynamic linker and libraries' constructors have allocated.
+void hash_early_heap() {
+  snapshot::for_each_hashed_page(
+      [](void*, uint64_t page) {
+        if (kHeapArena.contains(page)) verify::update(&page, 1);
+      },
+      nullptr);
+}
+
 void visit_memory(const Sink& sink) {
   read_maps(g_maps, sizeof g_maps);
   find_own_path();
@@ -189,9 +197,10 @@ void visit_memory(const Sink& sink) {
     if (mapping.path[0] == '/') make_anonymous(mapping);
     const Range range{mapping.begin, mapping.end - mapping.begin};
     add(sink, range, kind, mapping.offset, classifier.owner_path());
-    if (kind == Kind::kHashed) hash_present(sink, range);
+    if (sink.hash && kind == Kind::kHashed) hash_present(range);
   }
   track_arenas(sink);
+  if (sink.hash) hash_early_heap();
 }
 
 }  // namespace
@@ -205,7 +214,7 @@ void prepare_memory(wire::Replica& replica) { visit_memory({replica, false, fals
 void track_later(wire::Replica& replica, Range range, bool hashed, bool write_shared, bool hash) {
   const Sink sink{replica, true, write_shared, hash};
   add(sink, range, hashed ? Kind::kHashed : Kind::kTracked, 0, "library loaded later");
-  if (hashed) hash_present(sink, range);
+  if (hash && hashed) hash_present(range);
 }
 
 void untrack_later(Range range, bool hash) {

@@ -86,6 +86,7 @@ void take_over_memory(const Peer& peer, bool hash) {
        "cannot read the other replica's memory");
   must(take_over_file_mappings(peer), "cannot take over file mappings");
   if (hash) take_over_tree(peer);
+  must(snapshot::enforce_protections(), "cannot take over the other replica's memory");
   must(kernel::take_over_files(peer), "cannot take over open files");
 }
 

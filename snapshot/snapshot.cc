@@ -87,14 +87,17 @@ sys::Result gather(bool everywhere) {
 }
 
 // The application may have made a page inaccessible after writing to it.
+void lift_if_needed(const Region& region, uint64_t page, int needed) {
+  // relaxed: all threads have parked.
+  if (!region.restricted.load(std::memory_order_relaxed)) return;
+  const int wanted = protection::wanted(region, region.page_index(page));
+  if ((wanted & needed) != needed) protection::lift(page);
+}
+
 void lift_where_needed(int needed) {
   RegionCursor cursor;
   for (const DirtyPage& page : pages) {
-    const Region& region = *cursor.at(page.address);
-    // relaxed: all threads have parked.
-    if (!region.restricted.load(std::memory_order_relaxed)) continue;
-    const int wanted = protection::wanted(region, region.page_index(page.address));
-    if ((wanted & needed) != needed) protection::lift(page.address);
+    lift_if_needed(*cursor.at(page.address), page.address, needed);
   }
 }
 
@@ -216,14 +219,7 @@ sys::Result take_over_region(const Peer& peer, const Region& theirs) {
   Adoption adoption = {&own, true};
   const RunSink sink =
       shared ? RunSink{[](void*, uint64_t, uint64_t) {}, nullptr} : RunSink{adopt_run, &adoption};
-  const auto begun = begin_tracking(own, sink);
-  if (!begun.ok() || !own.restricted.load(std::memory_order_relaxed)) return begun;
-  auto applied = sys::Result(0);
-  for_each_used(own, [&](Range used) {
-    const uint64_t first = own.page_index(used.begin);
-    if (applied.ok()) applied = protection::apply(own, first, first + used.bytes / kPageBytes);
-  });
-  return applied;
+  return begin_tracking(own, sink);
 }
 
 // ---------------------------------------------------------------- rollback
@@ -375,18 +371,22 @@ void commit_again() {
   RegionCursor cursor;
   for (const DirtyPage* page = pages.cleared_begin(); page != pages.cleared_end(); ++page) {
     if (page->unchanged || page->kind != Kind::kHashed) continue;
+    lift_if_needed(*cursor.at(page->address), page->address, PROT_READ);
     // A page that became zero has no image any more; what the shared file holds there is not read.
     image::store(*cursor.at(page->address), page->address, true, page->hot);
   }
+  protection::restore_lifted();
 }
 
 void rewrite_image() {
   for_each_hashed_page(
       [](void*, uint64_t page) {
         Region& region = *find_region(page);
+        lift_if_needed(region, page, PROT_READ);
         if (!image::equals(region, page)) image::store(region, page, true, false);
       },
       nullptr);
+  protection::restore_lifted();
 }
 
 void for_each_hashed_page(void (*visit)(void* context, uint64_t page), void* context) {
@@ -415,6 +415,19 @@ sys::Result take_over(const Peer& peer) {
   }
   set_shared_used(theirs.shared_used_bytes);
   return sys::Result(0);
+}
+
+sys::Result enforce_protections() {
+  auto applied = sys::Result(0);
+  for (size_t i = 0; i < region_count(); ++i) {
+    const Region& region = region_at(i);
+    if (!region.restricted.load(std::memory_order_relaxed)) continue;
+    for_each_used(region, [&](Range used) {
+      const uint64_t first = region.page_index(used.begin);
+      if (applied.ok()) applied = protection::apply(region, first, first + used.bytes / kPageBytes);
+    });
+  }
+  return applied;
 }
 
 void rollback() {

@@ -120,6 +120,8 @@ void rewrite_image();
 // all memory of the other's regions must be mapped here, readable and writable unless protect()
 // has said otherwise. On failure the process is good for nothing.
 sys::Result take_over(const Peer& peer);
+// The last step of it: until then all pages are readable.
+sys::Result enforce_protections();
 // Calls visit(context, page) for every page of hashed regions that the image has, ascending.
 void for_each_hashed_page(void (*visit)(void* context, uint64_t page), void* context);
 

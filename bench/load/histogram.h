@@ -11,7 +11,9 @@ class Histogram {
   void add(uint64_t value) {
     ++buckets_[index_of(value)];
     ++samples_;
+    if (value > largest_) largest_ = value;
   }
+  [[nodiscard]] uint64_t largest() const { return largest_; }
   // The lower end of the bucket that holds the given part of the samples.
   [[nodiscard]] uint64_t percentile(double part) const {
     const auto wanted = static_cast<uint64_t>(part * static_cast<double>(samples_));
@@ -38,6 +40,7 @@ class Histogram {
 
   std::vector<uint64_t> buckets_ = std::vector<uint64_t>(64 << kSubBits);
   uint64_t samples_ = 0;
+  uint64_t largest_ = 0;
 };
 
 }  // namespace evenkeel::load

@@ -79,11 +79,12 @@ void print(const Options& options, const Workload& workload, const Measured& mea
               static_cast<unsigned long long>(measured.requests), measured.seconds, rate);
   std::printf(
       "\"wrong\": %llu, \"errors\": %llu, \"latency_p50_us\": %.1f, "
-      "\"latency_p99_us\": %.1f",
+      "\"latency_p99_us\": %.1f, \"latency_max_us\": %.1f",
       static_cast<unsigned long long>(workload.wrong()),
       static_cast<unsigned long long>(workload.errors() + !measured.failure.empty()),
       static_cast<double>(measured.latencies.percentile(0.50)) * 1e-3,
-      static_cast<double>(measured.latencies.percentile(0.99)) * 1e-3);
+      static_cast<double>(measured.latencies.percentile(0.99)) * 1e-3,
+      static_cast<double>(measured.latencies.largest()) * 1e-3);
   if (options.cpu_pid != 0) {
     std::printf(", \"cpu_seconds\": %.2f, \"cpu_us_per_request\": %.3f", measured.cpu_seconds,
                 requests > 0 ? measured.cpu_seconds * 1e6 / requests : 0);

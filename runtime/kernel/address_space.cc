@@ -87,6 +87,13 @@ sys::Result take_over_mapping(Range range, int protection, int fd, uint64_t offs
   return sys::Result(files::take_over_mapping(range, protection, fd, offset));
 }
 
+void for_each_file_part(Range range, void (*visit)(void* context, Range part, int protection),
+                        void* context) {
+  g_spaces->files.visit(range, [&](Range part, const Attributes& attributes) {
+    if (attributes.kind == PieceKind::kFile) visit(context, part, attributes.protection);
+  });
+}
+
 uint64_t used_end(const Range& arena) { return space::map_around(arena)->used_end(); }
 
 void for_each_used_range(const Range& arena, void (*visit)(void* context, Range range),

@@ -62,6 +62,9 @@ void memory_rolled_back();
 // reads like a file without one, fd -1, is made of anonymous memory).
 sys::Result take_over_regions(const Peer& peer);
 sys::Result take_over_mapping(Range range, int protection, int fd, uint64_t offset);
+// Visits the parts of the range that are mappings of files, ascending.
+void for_each_file_part(Range range, void (*visit)(void* context, Range part, int protection),
+                        void* context);
 
 // Beyond used_end() an arena has never been touched. The visitor gets mapped ranges, ascending.
 [[nodiscard]] uint64_t used_end(const Range& arena);
