@@ -47,11 +47,9 @@ void check_split_lock(Load& load) { check_numbering(load, "incr 0"); }
 void check_lost_update(Load& load) { check_numbering(load, "deposit 0 1"); }
 
 void check_lazy_room(Load& load) {
+  Lines lines;
+  for (size_t i = 0; i < kBurst; ++i) lines.push_back(fmt::format("visit {}", i));
   while (load.next_round()) {
-    Lines lines;
-    for (size_t i = 0; i < kBurst; ++i) {
-      lines.push_back(fmt::format("visit {}", load.round() * kBurst + i));
-    }
     const std::vector<Lines> answers = load.exchange(everybody(load, lines));
     for (size_t i = 0; i < lines.size(); ++i) {
       std::set<std::string> visits;
@@ -60,6 +58,7 @@ void check_lazy_room(Load& load) {
           fmt::format("{}: {} visits have {} numbers", lines[i], answers.size(), visits.size()),
           answers.size() - visits.size());
     }
+    load.ask(0, {"close"});
   }
 }
 

@@ -1,9 +1,7 @@
 #include "bench/zoo/process.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <netinet/in.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -17,6 +15,8 @@
 #include <random>
 #include <stdexcept>
 #include <thread>
+
+#include "bench/zoo/loopback.h"
 
 namespace evenkeel::zoo {
 namespace {
@@ -41,10 +41,7 @@ constexpr uint16_t kLastPort = 31999;
 bool somebody_listens(uint16_t port) {
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0) throw std::runtime_error(fmt::format("socket: {}", std::strerror(errno)));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const sockaddr_in address = loopback(port);
   const bool taken = bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0;
   close(fd);
   return taken;

@@ -10,12 +10,15 @@
 
 namespace {
 
-constexpr size_t kRooms = 1 << 16;
+constexpr size_t kRooms = 1024;
+constexpr size_t kBoardBytes = 256;
 
 struct Room {
   pthread_mutex_t lock;
   unsigned long visits;
   char name[48];
+  char board[kBoardBytes];
+  uint32_t seal;  // of the board
 };
 
 Room* volatile rooms[kRooms];
@@ -25,6 +28,8 @@ Room* make_room(size_t number) {
   pthread_mutex_init(&room->lock, nullptr);
   std::snprintf(room->name, sizeof room->name, "room %zu (%08x)", number,
                 zoo::checksum(&number, sizeof number));
+  std::snprintf(room->board, sizeof room->board, "welcome to %s", room->name);
+  room->seal = zoo::checksum(room->board, sizeof room->board);
   return room;
 }
 
@@ -40,13 +45,26 @@ unsigned long visit(Room& room) {
   return ++room.visits;
 }
 
-// visit ROOM -> which visit of this room it was
-void answer(zoo::Connection&, const zoo::Request& request, std::string& reply) {
-  if (!request.is("visit")) {
-    reply += "ERROR";
-    return;
+// An operator's command, for times when nobody else is there.
+void close_rooms() {
+  for (Room* volatile& room : rooms) {
+    if (room == nullptr) continue;
+    pthread_mutex_destroy(&room->lock);
+    std::free(room);
+    room = nullptr;
   }
-  reply += std::to_string(visit(*room_of(request.number(1) % kRooms)));
+}
+
+// visit ROOM -> which visit of this room it was; close -> OK, all rooms are new again
+void answer(zoo::Connection&, const zoo::Request& request, std::string& reply) {
+  if (request.is("visit")) {
+    reply += std::to_string(visit(*room_of(request.number(1) % kRooms)));
+  } else if (request.is("close")) {
+    close_rooms();
+    reply += "OK";
+  } else {
+    reply += "ERROR";
+  }
 }
 
 }  // namespace
