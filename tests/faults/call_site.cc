@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <sstream>
@@ -174,7 +175,8 @@ std::vector<std::string> Library::places_of(const std::vector<CallSite>& sites) 
   std::vector<std::string> places;
   for (std::string line; std::getline(lines, line);) {
     line.resize(std::min(line.size(), line.find(' ')));  // "(discriminator 2)"
-    places.push_back(line.starts_with(root) ? line.substr(root.size()) : line);
+    const std::string place = std::filesystem::path(line).lexically_normal();
+    places.push_back(place.starts_with(root) ? place.substr(root.size()) : place);
   }
   if (places.size() != sites.size()) throw std::runtime_error("addr2line: a line is missing");
   return places;
