@@ -15,7 +15,8 @@ namespace evenkeel {
 namespace {
 
 constexpr heap::Hooks kHooks{
-    [] {}, [] {}, [](const char* what, const void*) { std::fprintf(stderr, "%s\n", what); }};
+    [] {}, [] {}, [](const char* what, const void*) { std::fprintf(stderr, "%s\n", what); },
+    [](const void*) { std::fprintf(stderr, "a free was lost\n"); }};
 constexpr heap::LaneId kLane{0};
 
 struct Ours {

@@ -146,6 +146,10 @@ struct Command {
   // 1: a crash is not masked: the process dies by it, with the core that the bare server would
   // leave. For a run that ends anyhow.
   uint32_t let_crash;
+  // Test hook: not 0: in `crash_replica`, the thread that makes the crash_call-th system call of
+  // the execution jumps to a bad address instead.
+  uint32_t crash_call;
+  uint32_t crash_replica;
   // 1: a deadlock is left standing, as the bare server would: kQuiescent.
   uint32_t let_deadlock;
   uint32_t joiner;  // kJoin: index of the replacement
@@ -552,7 +556,7 @@ struct Deck {
 };
 
 static_assert(std::atomic<uint64_t>::is_always_lock_free);
-static_assert(std::is_trivially_copyable_v<Command> && sizeof(Command) == 88);
+static_assert(std::is_trivially_copyable_v<Command> && sizeof(Command) == 96);
 static_assert(std::is_trivially_copyable_v<Input> && sizeof(Input) == 40);
 static_assert(std::is_trivially_copyable_v<Result> && sizeof(Result) == 144);
 static_assert(std::is_trivially_copyable_v<OutputRecord> && sizeof(OutputRecord) == 16);

@@ -1,8 +1,11 @@
 #include "shim/heap_hooks.h"
 
+#include <signal.h>
+
 #include "runtime/core/arena.h"
 #include "runtime/core/heap.h"
 #include "runtime/core/text.h"
+#include "runtime/kernel/fault.h"
 #include "runtime/kernel/kernel.h"
 #include "runtime/sched/carrier.h"
 #include "runtime/sched/lock.h"
@@ -22,14 +25,25 @@ void leave_ordered() {
   if (sched::started()) sched::unlock();
 }
 
+// As glibc's allocator does, which ends the server; here it ends the batch. Once the queued frees
+// are applied no thread of the server runs any more: then it is noted.
 void misuse(const char* what, const void* pointer) {
-  Text<256> message;
-  message.add("evenkeel: heap misuse: ").add(what).add(" at ");
-  message.hex(reinterpret_cast<uint64_t>(pointer)).add("; ignored\n").write_to(2);
-  if (sched::started()) kernel::count_unhandled("heap misuse");
+  const auto address = reinterpret_cast<uint64_t>(pointer);
+  const auto code = reinterpret_cast<uint64_t>(__builtin_return_address(0));
+  if (!sched::started() || kernel::crashes_pass()) {
+    Text<256> message;
+    message.add("evenkeel: ").add(what).add(" at ").hex(address).add("\n").write_to(2);
+    kernel::die_by(SIGABRT);
+  }
+  if (sched::carrier().current == nullptr) return kernel::note_fault({SIGABRT, address, code, 0});
+  kernel::fail(SIGABRT, address, code);
 }
 
-constexpr heap::Hooks kHooks{enter_ordered, leave_ordered, misuse};
+void lost_free(const void*) {
+  if (sched::started()) kernel::count_unhandled("free, heap exhausted");
+}
+
+constexpr heap::Hooks kHooks{enter_ordered, leave_ordered, misuse, lost_free};
 
 }  // namespace
 

@@ -24,9 +24,11 @@
 #include "runtime/sched/lock.h"
 #include "runtime/sched/order.h"
 #include "runtime/sync/sync.h"
+#include "shim/faults.h"
 #include "shim/heap_hooks.h"
 #include "shim/launch.h"
 #include "shim/mode.h"
+#include "shim/preemption.h"
 #include "shim/pump.h"
 #include "shim/real.h"
 #include "shim/regions.h"
@@ -186,7 +188,9 @@ sched::Thread& make_main_thread() {
   clean_environment(environ);
   build_kernel(deck);
   must(kernel::patch_vdso(), "cannot patch the vDSO");
-  install_handlers();
+  install_dispatch();
+  install_fault_handlers();
+  install_watchdog();
   sched::Thread& main_thread = make_main_thread();
   const bool replacement = kernel::replica().admission.load() == wire::kStarting;
   start_snapshot(deck, replacement);

@@ -9,6 +9,7 @@
 #include "runtime/core/heap.h"
 #include "runtime/core/sys.h"
 #include "runtime/guard/guard.h"
+#include "runtime/kernel/fault.h"
 #include "runtime/kernel/file.h"
 #include "runtime/kernel/kernel.h"
 #include "runtime/kernel/memory.h"
@@ -19,9 +20,9 @@
 #include "runtime/sched/timers.h"
 #include "runtime/sync/deadlock.h"
 #include "shim/describe.h"
+#include "shim/preemption.h"
 #include "shim/state_transfer.h"
 #include "shim/used_memory.h"
-#include "shim/user_dispatch.h"
 #include "snapshot/snapshot.h"
 #include "verify/verify.h"
 
@@ -170,8 +171,9 @@ bool deadlocked() {
   return false;
 }
 
-Status status_of(const kernel::Outcome& outcome, const Fault& fault, bool deadlock) {
-  if (fault.number != 0) return Status::kFault;
+Status status_of(const kernel::Outcome& outcome, const kernel::Fault& fault, bool deadlock) {
+  if (fault.signal != 0) return Status::kFault;
+  if (take_hang()) return Status::kHang;
   if (outcome.daemonise) return Status::kDaemonise;
   if (outcome.exited) return Status::kExited;
   if (sched::stopping()) return Status::kDiverged;
@@ -186,7 +188,7 @@ void finish_execution() {
   if (sched::order_mode() == sched::OrderMode::kRecord) sched::announce_quiet();
   const bool deadlock = deadlocked();
   const kernel::Outcome outcome = kernel::end_command();
-  const Fault fault = take_fault();
+  const kernel::Fault fault = kernel::take_fault();
   result.status = status_of(outcome, fault, deadlock);
   collect(result);
   result.outputs = outcome.outputs;
@@ -195,7 +197,7 @@ void finish_execution() {
   result.exit_status = outcome.exit_status;
   result.exit_signal = outcome.exit_signal;
   result.next_deadline_ns = sched::next_deadline_ns();
-  result.fault_signal = fault.number;
+  result.fault_signal = fault.signal;
   result.fault_address = fault.address;
   result.fault_code = fault.code;
   result.fault_thread = fault.thread;
@@ -293,7 +295,8 @@ void inherit_commit() {
 
 void begin_execution() {
   sched::clear_stop();
-  discard_fault();
+  kernel::discard_fault();
+  discard_hang();
   sched::begin_order(order_mode(), g.sequence);
   if (g.deck->boot.replica_count > 1) {
     const bool was_primary = primary();
@@ -304,6 +307,7 @@ void begin_execution() {
   guard::begin();
   sched::set_parallelism(parallelism());
   kernel::begin_command(command());
+  kernel::crash_at_call(command().crash_replica == g.index ? command().crash_call : 0);
   g.next_input = 0;
   g.choked_released = false;
   g.executing = true;
@@ -338,9 +342,7 @@ void join_others() {
 }
 
 [[noreturn]] void leave() {
-  if (command().exit_signal != 0) {
-    sys::call(SYS_kill, sys::getpid().value(), command().exit_signal).ignore();
-  }
+  if (command().exit_signal != 0) kernel::die_by(command().exit_signal);
   sys::exit_group(command().exit_status);
 }
 

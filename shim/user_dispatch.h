@@ -5,19 +5,9 @@
 
 namespace evenkeel::shim {
 
-// Installs the handlers of SIGSYS and of faults. Once, before carriers start.
-void install_handlers();
+// Once, before carriers start.
+void install_dispatch();
 // On each carrier's kernel thread: from now on its calls are dispatched.
 void dispatch_calls_of(sched::Carrier& carrier);
-
-// The first fault of the current command, for the pump's result; number 0: none.
-struct Fault {
-  int number;
-  uint64_t address;
-  uint64_t code;
-  uint32_t thread;
-};
-[[nodiscard]] Fault take_fault();
-void discard_fault();
 
 }  // namespace evenkeel::shim

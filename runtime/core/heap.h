@@ -22,8 +22,9 @@
 namespace evenkeel::heap {
 
 enum class LaneId : uint32_t {};
-constexpr uint32_t kMaxLanes = 4096;        // = wire::kMaxThreads
-constexpr uint64_t kSegmentBytes = 64 << 20;  // address space, not memory, that a lane takes at once
+constexpr uint32_t kMaxLanes = 4096;  // = wire::kMaxThreads
+constexpr uint64_t kSegmentBytes = 64
+                                   << 20;  // address space, not memory, that a lane takes at once
 constexpr uint64_t kMinAlignment = 16;
 
 // What the allocator needs from the runtime above it.
@@ -33,11 +34,13 @@ struct Hooks {
   void (*enter_ordered)();
   void (*leave_ordered)();
   void (*misuse)(const char* what, const void* pointer);
+  // The arena has no room to queue a free for its owner: the object stays allocated.
+  void (*lost_free)(const void* pointer);
 };
 
 struct Object {
   uint64_t base;
-  uint64_t bytes;     // as requested
+  uint64_t bytes;  // as requested
   LaneId lane;
   bool live;
   uint64_t sequence;  // allocation number within the lane, from 1

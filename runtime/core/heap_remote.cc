@@ -71,7 +71,7 @@ void queue_remote_free(Lane& by, Span* span, uint32_t slot, Word seen, uint64_t 
     return hooks().misuse(kDoubleFree, reinterpret_cast<void*>(address));
   }
   uint64_t* const entry = next_entry(by);
-  if (entry == nullptr) return hooks().misuse(kLostFree, reinterpret_cast<void*>(address));
+  if (entry == nullptr) return hooks().lost_free(reinterpret_cast<void*>(address));
   *entry = address;
   if (by.queued++ == 0) root().queued.add(index_of(by));
 }

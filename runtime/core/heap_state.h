@@ -282,7 +282,6 @@ constexpr char kWildFree[] = "free of an address that is not the start of an obj
 constexpr char kDoubleFree[] = "double free";
 constexpr char kWildRealloc[] = "realloc of an address that is not the start of a live object";
 constexpr char kWildSize[] = "size of an address that is not the start of a live object";
-constexpr char kLostFree[] = "heap exhausted: a free by another thread is lost";
 
 struct Found {
   Span* span;

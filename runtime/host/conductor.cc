@@ -10,6 +10,7 @@
 #include "runtime/host/clock.h"
 #include "runtime/host/futex.h"
 #include "runtime/host/refusal.h"
+#include "runtime/host/watchdog.h"
 
 namespace evenkeel::host {
 namespace {
@@ -43,15 +44,7 @@ void Conductor::post() {
   futex_wake_all(deck_.command_sequence);
 }
 
-bool Conductor::all_done() const {
-  bool done = true;
-  for_each_bit(replicas_.live_mask(), [&](uint32_t i) {
-    // acquire: pairs with the replica's release; its result and outputs are visible after it.
-    // seq_cst, because it also pairs with the replica's look at live_mask and coordinator_sleeps.
-    done = done && deck_.replicas[i].done_sequence.load() == sequence_;
-  });
-  return done;
-}
+bool Conductor::all_done() const { return not_done() == 0; }
 
 bool Conductor::serve_externals() {
   bool served = false;
@@ -95,11 +88,34 @@ void Conductor::look_around(bool tick, uint64_t started_ns) {
   }
   if (starting_) {
     if (const int signal = signals_.overdue_termination(); signal != 0) throw Ending{0, signal};
-    return;
   }
-  const bool joins = (deck_.command.flags & wire::kJoin) != 0;  // gigabytes may have to be copied
-  const uint64_t limit = joins ? std::max(hang_timeout_ns_, kJoinPatienceNs) : hang_timeout_ns_;
-  if (tick && monotonic_ns() - started_ns > limit && !all_done()) handle_hang();
+  if (tick && !all_done()) watch(monotonic_ns() - started_ns);
+}
+
+// A thread that spins may wait for one that is ready but has no carrier: so first they take turns.
+// Beyond the limit they are stopped where they are; who cannot even do that is ended.
+void Conductor::watch(uint64_t waited_ns) {
+  const uint64_t limit = patience_ns();
+  if (waited_ns <= limit) return preempt(deck_, replicas_, not_done());
+  if (waited_ns <= limit + kStopPatienceNs) return stop(deck_, replicas_, not_done(), sequence_);
+  handle_hang();
+}
+
+uint64_t Conductor::patience_ns() const {
+  if (starting_) return UINT64_MAX - kStopPatienceNs;
+  // Gigabytes may have to be copied.
+  if ((deck_.command.flags & wire::kJoin) != 0) return std::max(hang_timeout_ns_, kJoinPatienceNs);
+  return deck_.command.sequential != 0 ? hang_timeout_ns_ * kSequentialPatience : hang_timeout_ns_;
+}
+
+uint32_t Conductor::not_done() const {
+  uint32_t mask = 0;
+  for_each_bit(replicas_.live_mask(), [&](uint32_t i) {
+    // acquire: pairs with the replica's release; its result and outputs are visible after it.
+    // seq_cst, because it also pairs with the replica's look at live_mask and coordinator_sleeps.
+    if (deck_.replicas[i].done_sequence.load() != sequence_) mask |= 1U << i;
+  });
+  return mask;
 }
 
 void Conductor::bury_the_dead() {
@@ -124,20 +140,18 @@ Ending Conductor::ending_of_primary() const {
   return ending_from(replicas_.wait_status(replicas_.primary()));
 }
 
-// The hung ones go if another is fine. Else nobody knows the right state.
+// Those that cannot be stopped go if another is fine. Else nobody knows the right state.
 void Conductor::handle_hang() {
-  uint32_t hung = 0;
-  for_each_bit(replicas_.live_mask(), [&](uint32_t i) {
-    if (deck_.replicas[i].done_sequence.load() != sequence_) hung |= 1U << i;
-  });
+  const uint32_t hung = not_done();
+  const uint64_t seconds = patience_ns() / kNsPerSecond;
   ++stats_.faults;
   if (hung == replicas_.live_mask()) {
-    say("no replica has come to rest for {} s: giving up", hang_timeout_ns_ / kNsPerSecond);
+    say("no replica has come to rest for {} s, nor can be stopped: giving up", seconds);
     if (on_hang) on_hang();
     throw Ending{kExitHung, 0};
   }
   for_each_bit(hung, [&](uint32_t i) {
-    say("replica {} hangs (no rest for {} s): ending it", i, hang_timeout_ns_ / kNsPerSecond);
+    say("replica {} hangs (no rest for {} s) and cannot be stopped: ending it", i, seconds);
     replicas_.kill(i);
   });
 }

@@ -52,11 +52,20 @@ class Conductor {
   // costs about 5 us, so looking for 2 us first loses little.
   static constexpr uint64_t kSpinNs = 2'000;
 
+  // Sequential execution, where no race can be the cause, has this many times as long: a batch that
+  // takes long because there is much to do is not to be taken for poison.
+  static constexpr uint64_t kSequentialPatience = 10;
+  // How long threads may take to be stopped.
+  static constexpr uint64_t kStopPatienceNs = 1'000'000'000;
+
   [[nodiscard]] bool all_done() const;
+  [[nodiscard]] uint32_t not_done() const;  // bit set of live replicas
   bool serve_externals();
   void spin() const;
   void sleep(uint32_t ring);
   void look_around(bool tick, uint64_t started_ns);
+  void watch(uint64_t waited_ns);
+  [[nodiscard]] uint64_t patience_ns() const;
   void bury_the_dead();
   void tell_of_death(uint32_t index);
   void handle_hang();

@@ -62,7 +62,7 @@ Coordinator::Coordinator(const Options& options, std::string server_path,
       release_(connections_, network_),
       reports_(state_.reports()),
       repair_({*deck_, replicas_, executor_, evidence_, release_, connections_, reports_, stats_},
-              options.poison, options.name),
+              options),
       batch_(*deck_),
       admin_(state_),
       launch_{std::move(server_path), std::move(arguments), std::move(library), &deck_, &signals_,
@@ -271,7 +271,15 @@ void Coordinator::run_batch(uint64_t now_ns) {
   batch_.clear();
 }
 
+void Coordinator::maybe_inject_crash() {
+  if (options_.inject_crash == 0 || chance_() % options_.inject_crash != 0) return;
+  // Most inputs cause a call or two.
+  const auto call = static_cast<uint32_t>(1 + chance_() % (1 + batch_.count()));
+  executor_.crash_next(call, static_cast<uint32_t>(chance_() % replicas_.count()));
+}
+
 void Coordinator::execute_in_parallel() {
+  maybe_inject_crash();
   const bool forced =
       options_.force_mismatch != 0 && executor_.batch() % options_.force_mismatch == 0;
   const Verdict verdict = executor_.execute(0, batch_.count(), false, forced);

@@ -3,6 +3,7 @@
 // Threads: one, the main one; replicas die with it (PR_SET_PDEATHSIG is bound to the thread).
 // Memory:  no allocation per batch in steady state.
 // Errors:  Refusal before the server starts; afterwards every end is an exit status or a signal.
+#include <random>
 #include <string>
 #include <vector>
 
@@ -46,6 +47,7 @@ class Coordinator {
   void attend(uint32_t sources);
   void run_batch(uint64_t now_ns);
   void execute_in_parallel();
+  void maybe_inject_crash();  // --inject-crash
   [[nodiscard]] uint64_t patience_ns() const;
 
   Options options_;
@@ -68,6 +70,7 @@ class Coordinator {
   Launch launch_;
   Rejoin rejoin_;
 
+  std::minstd_rand chance_{std::random_device{}()};
   bool daemonised_ = false;
   bool started_sequentially_ = false;
   uint64_t usual_requests_ = 0;  // per batch: the largest of late, fading by an eighth each batch

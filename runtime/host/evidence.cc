@@ -182,9 +182,22 @@ std::string Evidence::status_text(uint32_t replica) const {
                          name_code(replicas_.server_pid(replica), result.fault_code));
     case wire::Status::kDeadlock:
       return "deadlocked";
+    case wire::Status::kHang:
+      return "did not come to rest" + caught_text(replica);
     default:
       return "running";
   }
+}
+
+std::string Evidence::caught_text(uint32_t replica) const {
+  const wire::Replica& source = deck_.replicas[replica];
+  const uint32_t count = std::min(source.caught_count.load(), wire::kMaxCaught);
+  std::string text = count == 0 ? "" : "; stopped";
+  for (uint32_t i = 0; i < count; ++i) {
+    text += fmt::format("{} T{} at {}", i == 0 ? "" : ",", source.caught[i].thread,
+                        name_code(replicas_.server_pid(replica), source.caught[i].code));
+  }
+  return text;
 }
 
 void Evidence::add_replicas(Report& report) {

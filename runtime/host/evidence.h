@@ -46,6 +46,7 @@ class Evidence {
   void add_difference(Report& report, uint64_t page, uint64_t begin, uint64_t end);
   [[nodiscard]] const wire::PageDump* dump_of(uint32_t replica, uint64_t page) const;
   [[nodiscard]] std::string status_text(uint32_t replica) const;
+  [[nodiscard]] std::string caught_text(uint32_t replica) const;
   void name_place(Difference& difference, uint64_t address);
   void name_waits(std::vector<WaitView>& waits);
   bool name_heap_object(Difference& difference, uint64_t address, uint64_t page) const;

@@ -1,5 +1,7 @@
 #include "runtime/host/executor.h"
 
+#include <sys/wait.h>
+
 #include <algorithm>
 
 #include "runtime/host/clock.h"
@@ -18,13 +20,13 @@ uint64_t next_random(uint64_t& state) {
 }
 
 bool same_outcome(const wire::Result& a, const wire::Result& b, bool verify) {
+  if (failed(a.status) && failed(b.status)) return true;
   if (a.status != b.status) return false;
   if (a.status == wire::Status::kQuiescent) return !verify || a.token == b.token;
   if (a.status == wire::Status::kExited) {
     return a.exit_status == b.exit_status && a.exit_signal == b.exit_signal;
   }
-  return a.status == wire::Status::kDaemonise || a.status == wire::Status::kFault ||
-         a.status == wire::Status::kDeadlock;
+  return a.status == wire::Status::kDaemonise;
 }
 
 }  // namespace
@@ -36,6 +38,7 @@ Verdict judge(const wire::Deck& deck, uint32_t live_mask, bool verify) {
     same = same && same_outcome(first, deck.replicas[i].result, verify);
   });
   if (!same) return Verdict::kDiverged;
+  if (failed(first.status)) return Verdict::kAllFaulted;
   switch (first.status) {
     case wire::Status::kQuiescent:
       return Verdict::kAgreed;
@@ -43,9 +46,6 @@ Verdict judge(const wire::Deck& deck, uint32_t live_mask, bool verify) {
       return Verdict::kExited;
     case wire::Status::kDaemonise:
       return Verdict::kDaemonise;
-    case wire::Status::kFault:
-    case wire::Status::kDeadlock:
-      return Verdict::kAllFaulted;
     default:
       return Verdict::kDiverged;
   }
@@ -91,8 +91,14 @@ Verdict Executor::execute(uint32_t first, uint32_t count, bool sequential, bool 
   command.let_deadlock = let_deadlock_ ? 1 : 0;
   let_deadlock_ = false;
   conductor_.command();
+  command.crash_call = 0;
   decision_ = 0;
   return judge_execution();
+}
+
+void Executor::crash_next(uint32_t call, uint32_t replica) {
+  deck_.command.crash_call = call;
+  deck_.command.crash_replica = replica;
 }
 
 Verdict Executor::judge_execution() {
@@ -161,6 +167,24 @@ void Executor::exit(int status, int signal) {
   conductor_.post();
   replicas_.wait_for_exit(kExitTimeoutNs);
   replicas_.kill_all();
+}
+
+void Executor::crash(uint32_t first, uint32_t count, int signal) {
+  for_each_bit(replicas_.live_mask() & ~(1U << replicas_.primary()),
+               [&](uint32_t i) { replicas_.kill(i); });
+  wire::Command& command = deck_.command;
+  command.flags = wire::kRollback | wire::kExecute;
+  command.first_input = first;
+  command.input_count = count;
+  command.sequential = 1;
+  command.let_crash = 1;
+  externals_.discard();
+  conductor_.post();
+  replicas_.wait_for_exit(kExitTimeoutNs);
+  const int status = replicas_.wait_status(replicas_.primary());
+  replicas_.kill_all();
+  // Came to rest this time? It is over all the same: a crash is what was asked for.
+  throw Ending{0, WIFSIGNALED(status) ? WTERMSIG(status) : signal};
 }
 
 }  // namespace evenkeel::host

@@ -15,9 +15,15 @@ enum class Verdict : uint32_t {
   kAgreed,      // all quiescent, equal tokens
   kExited,      // all ended, the same way
   kDaemonise,   // all want to go into the background
-  kAllFaulted,  // all crashed
+  kAllFaulted,  // all crashed or hung
   kDiverged,    // anything else
 };
+
+// The execution was cut off; the state is good for nothing but a rollback.
+[[nodiscard]] constexpr bool failed(wire::Status status) {
+  return status == wire::Status::kFault || status == wire::Status::kHang ||
+         status == wire::Status::kDeadlock;
+}
 
 // Of the live replicas' results. Without `verify` tokens mean nothing.
 [[nodiscard]] Verdict judge(const wire::Deck& deck, uint32_t live_mask, bool verify);
@@ -42,6 +48,9 @@ class Executor {
 
   Verdict execute(uint32_t first, uint32_t count, bool sequential, bool forced_mismatch);
 
+  // Test hook: a thread of `replica` crashes at its call-th system call of the next execution.
+  void crash_next(uint32_t call, uint32_t replica);
+
   void agree();                 // next command commits
   void disagree();              // next command rolls back
   void adopt(uint32_t source);  // at once: all take the state of `source`, the new primary
@@ -55,6 +64,9 @@ class Executor {
   void dump(std::span<const uint64_t> pages);
   // Tells the replicas to leave and waits for it.
   void exit(int status, int signal);
+  // The last execution ended in a crash by `signal`: the primary does it again from the image and
+  // dies of it, as the bare server would, and with the core that it would leave.
+  [[noreturn]] void crash(uint32_t first, uint32_t count, int signal);
 
   // Of the batch's executions that were not rolled back, by the primary.
   [[nodiscard]] bool choked() const { return choked_; }

@@ -55,8 +55,11 @@ void set_tracker(Options& o, const std::string& v) {
                                         {"uffd", wire::Tracker::kUserfaultfd},
                                         {"mprotect", wire::Tracker::kMprotect}});
 }
-void set_poison(Options& o, const std::string& v) {
-  o.poison = choice<Poison>(v, {{"drop", Poison::kDrop}, {"crash", Poison::kCrash}});
+void set_poison_limit(Options& o, const std::string& v) {
+  o.poison_limit = number(v, 0, UINT32_MAX);
+}
+void set_on_poison(Options& o, const std::string& v) {
+  o.on_poison = choice<Poison>(v, {{"drop", Poison::kDrop}, {"crash", Poison::kCrash}});
 }
 void set_guard(Options& o, const std::string& v) {
   o.guard = choice<wire::Guard>(v, {{"off", wire::Guard::kOff},
@@ -88,6 +91,9 @@ void set_carriers(Options& o, const std::string& v) {
 void set_force_mismatch(Options& o, const std::string& v) {
   o.force_mismatch = number(v, 0, UINT64_MAX);
 }
+void set_inject_crash(Options& o, const std::string& v) {
+  o.inject_crash = number(v, 0, UINT64_MAX);
+}
 void set_json(Options& o, const std::string& v) {
   o.json = choice<bool>(v, {{"true", true}, {"1", true}, {"false", false}, {"0", false}});
 }
@@ -107,10 +113,13 @@ constexpr OptionRow kOptions[] = {
      set_mode},
     {"tracker", "auto|uffd|mprotect", "auto", "how written pages are found", kForRun, false,
      set_tracker},
-    {"poison", "drop|crash", "drop",
-     "an input that crashes the server even alone: close its connection and go on, or let the "
-     "crash through",
-     kForRun, false, set_poison},
+    {"on-poison", "drop|crash", "drop",
+     "an input that crashes or hangs the server even alone: close its connection and go on, or let "
+     "the server crash",
+     kForRun, false, set_on_poison},
+    {"poison-limit", "N", "60",
+     "inputs that are dropped within a minute; the next one crashes the server", kForRun, false,
+     set_poison_limit},
     {"guard", "off|learn|strict", "learn",
      "execute a batch again, one input at a time, if one input took a lock twice and another took "
      "it in between; learn: until that has proved harmless",
@@ -119,13 +128,16 @@ constexpr OptionRow kOptions[] = {
      "where reports and the status socket live", kEverywhere, false, set_state_dir},
     {"name", "NAME", "base name of the server", "name of this run; two runs cannot share one",
      kEverywhere, false, set_name},
-    {"hang-timeout", "S", "60",
-     "seconds after which a batch that does not end counts as a hang (start-up is exempt)", kForRun,
-     false, set_hang_timeout},
+    {"hang-timeout", "S", "2",
+     "seconds after which a batch that does not end counts as a hang and is executed again, one "
+     "input at a time, with ten times as long for each (start-up is exempt)",
+     kForRun, false, set_hang_timeout},
     {"carriers", "N", "0: the number of processors",
      "kernel threads that run the threads of a parallel replica", kForRun, false, set_carriers},
     {"force-mismatch", "N", "0", "test hook: report every Nth batch as different", kForRun, true,
      set_force_mismatch},
+    {"inject-crash", "N", "0", "test hook: crash a thread of a replica in one batch of N", kForRun,
+     true, set_inject_crash},
     {"json", "", "", "print JSON", kForStatus | kForReport, false, set_json},
 };
 

@@ -20,13 +20,15 @@ struct Options {
   std::optional<wire::Follower> follower;  // absent: serial if recorded, parallel if independent
   wire::Mode mode = wire::Mode::kParallel;
   wire::Tracker tracker = wire::Tracker::kAuto;
-  Poison poison = Poison::kDrop;
+  Poison on_poison = Poison::kDrop;
+  uint64_t poison_limit = 60;  // inputs dropped per minute
   wire::Guard guard = wire::Guard::kLearn;
   std::string state_dir;  // empty: default_state_dir()
   std::string name;       // empty: base name of the server
-  uint64_t hang_timeout_s = 60;
+  uint64_t hang_timeout_s = 2;
   uint32_t carriers = 0;        // 0: number of processors
   uint64_t force_mismatch = 0;  // 0: never; N: every Nth batch
+  uint64_t inject_crash = 0;    // 0: never; N: one batch in N, at random
   bool json = false;
 };
 

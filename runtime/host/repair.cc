@@ -4,18 +4,33 @@
 #include <cstring>
 #include <utility>
 
+#include "runtime/host/clock.h"
 #include "runtime/host/refusal.h"
 
 namespace evenkeel::host {
 namespace {
 
-bool any_fault(const wire::Deck& deck, uint32_t live_mask) {
-  bool fault = false;
+// A crash says more than the hang that it may have caused in another replica.
+ReportKind kind_of(const wire::Deck& deck, uint32_t live_mask) {
+  ReportKind kind = ReportKind::kDivergence;
   for_each_bit(live_mask, [&](uint32_t i) {
     const wire::Status status = deck.replicas[i].result.status;
-    fault = fault || status == wire::Status::kFault || status == wire::Status::kDeadlock;
+    if (status == wire::Status::kFault) kind = ReportKind::kFault;
+    if (kind == ReportKind::kFault) return;
+    if (status == wire::Status::kDeadlock) kind = ReportKind::kDeadlock;
+    if (status == wire::Status::kHang) kind = ReportKind::kHang;
   });
-  return fault;
+  return kind;
+}
+
+const char* effect_of(const wire::Result& result) {
+  if (result.status == wire::Status::kDeadlock) return "deadlocks";
+  return result.status == wire::Status::kHang ? "hangs" : "crashes";
+}
+
+std::string cause_of(const wire::Result& result) {
+  if (result.status == wire::Status::kDeadlock) return "see the report";
+  return result.status == wire::Status::kHang ? "no rest" : ::strsignal(result.fault_signal);
 }
 
 // Inputs that a client sent: dropping its connection is a remedy. Signals and news of our own are
@@ -28,7 +43,7 @@ bool can_be_dropped(const wire::Input& input) {
 }  // namespace
 
 Report Repair::open_report(ReportKind kind, const Batch* batch) {
-  Report report = parts_.evidence.collect(kind, batch, server_);
+  Report report = parts_.evidence.collect(kind, batch, options_.name);
   parts_.reports.name(report);
   return report;
 }
@@ -62,19 +77,17 @@ void Repair::end_of_server() {
 
 void Repair::repair(Batch& batch, Verdict verdict, bool forced) {
   if (verdict == Verdict::kExited) end_of_server();
-  const bool fault = any_fault(parts_.deck, parts_.replicas.live_mask());
-  const ReportKind kind = deadlocked() ? ReportKind::kDeadlock
-                          : fault      ? ReportKind::kFault
-                                       : ReportKind::kDivergence;
+  const ReportKind kind = kind_of(parts_.deck, parts_.replicas.live_mask());
+  const bool divergence = kind == ReportKind::kDivergence;
   if (kind == ReportKind::kDeadlock) ++parts_.stats.deadlocks;
   Report report = open_report(kind, &batch);
   // A real difference in a batch that was to be forced is a real one.
-  report.forced = forced && !fault && report.differing_pages == 0 && report.outputs.empty();
+  report.forced = forced && divergence && report.differing_pages == 0 && report.outputs.empty();
   report_ = &report;
   leaked_ = false;
   left_standing_ = false;
   dropped_ = false;
-  fault ? ++parts_.stats.faults : ++parts_.stats.divergences;
+  divergence ? ++parts_.stats.divergences : ++parts_.stats.faults;
   if (report.forced) ++parts_.stats.forced;
   parts_.executor.disagree();
   ++parts_.stats.reexecutions;
@@ -82,6 +95,7 @@ void Repair::repair(Batch& batch, Verdict verdict, bool forced) {
       fmt::format("all replicas rolled back to the state before batch {} and executed it again "
                   "sequentially",
                   report.batch));
+  save(report, "being repaired");  // on disk before anything else happens
   try {
     replay(batch, true);
   } catch (const Ending&) {
@@ -126,8 +140,8 @@ bool Repair::settle(Batch& batch, uint32_t step, Verdict verdict) {
     case Verdict::kExited:
       end_of_server();
     case Verdict::kAllFaulted:
-      if (poison_ == Poison::kCrash || step == kTimers || !can_be_dropped(batch.input(step))) {
-        if (!deadlocked()) crash_through();
+      if (!may_drop(batch, step)) {
+        if (!deadlocked()) fail_through(step);
         leave_deadlock(step);
         return false;
       }
@@ -139,15 +153,24 @@ bool Repair::settle(Batch& batch, uint32_t step, Verdict verdict) {
   }
 }
 
+bool Repair::may_drop(const Batch& batch, uint32_t step) {
+  if (options_.on_poison == Poison::kCrash) return false;
+  if (step == kTimers || !can_be_dropped(batch.input(step))) return false;
+  if (poison_limit_.admit(monotonic_ns())) return true;
+  say("more than {} poison inputs within a minute (--poison-limit): no more are dropped",
+      options_.poison_limit);
+  return false;
+}
+
 void Repair::drop_poison(Batch& batch, uint32_t step) {
   const wire::Channel channel = batch.input(step).channel;
+  const wire::Result& result = parts_.executor.result(parts_.replicas.primary());
   const bool deadlock = deadlocked();
   say("input {} of batch {} {} the server even alone ({}): its connection is closed", step,
-      parts_.executor.batch(), deadlock ? "deadlocks" : "crashes",
-      deadlock ? "see the report"
-               : ::strsignal(parts_.executor.result(parts_.replicas.primary()).fault_signal));
-  did(fmt::format("input {} {} all replicas even alone: its connection (channel {}) was reset{}",
-                  step, deadlock ? "deadlocked" : "crashed", channel,
+      parts_.executor.batch(), effect_of(result), cause_of(result));
+  did(fmt::format("input {} {} all replicas even alone ({}): its connection (channel {}) was "
+                  "reset{}",
+                  step, effect_of(result), cause_of(result), channel,
                   deadlock ? "; the locks may have been taken in earlier batches, which cannot be "
                              "undone"
                            : ""));
@@ -156,8 +179,8 @@ void Repair::drop_poison(Batch& batch, uint32_t step) {
   if (report_ == nullptr) {  // --mode sequential: nothing was reported so far
     ++parts_.stats.faults;
     if (deadlock) ++parts_.stats.deadlocks;
-    Report report = open_report(deadlock ? ReportKind::kDeadlock : ReportKind::kFault, &batch);
-    report.actions.emplace_back("the input crashed all replicas; its connection was reset");
+    Report report = open_report(kind_of(parts_.deck, parts_.replicas.live_mask()), &batch);
+    report.actions.emplace_back("the input's connection was reset");
     save(report, "service goes on from the state before it");
   }
   parts_.executor.disagree();
@@ -195,7 +218,7 @@ bool Repair::suspects_lost_wakeup(const Batch& batch) {
 }
 
 void Repair::recheck_wakeups(Batch& batch) {
-  Report report = parts_.evidence.collect_waits(ReportKind::kLostWakeup, batch, server_);
+  Report report = parts_.evidence.collect_waits(ReportKind::kLostWakeup, batch, options_.name);
   ++parts_.stats.suspected_waits;
   ++parts_.stats.reexecutions;
   leaked_ = left_standing_ = dropped_ = false;
@@ -215,9 +238,21 @@ void Repair::recheck_wakeups(Batch& batch) {
 void Repair::crash_through() {
   const int signal = parts_.executor.result(parts_.replicas.primary()).fault_signal;
   say("the server crashes by itself ({}): letting it", ::strsignal(signal));
-  did("the crash was let through");
   parts_.executor.exit(0, signal);
   throw Ending{0, signal};
+}
+
+void Repair::fail_through(uint32_t step) {
+  const wire::Result& result = parts_.executor.result(parts_.replicas.primary());
+  const bool hang = result.status == wire::Status::kHang;
+  const int signal = result.fault_signal;
+  say("the server {} by itself ({}): {}", effect_of(result), cause_of(result),
+      hang ? "ending it" : "letting it");
+  did(hang ? "the server hangs by itself and was ended" : "the crash was let through");
+  if (report_ != nullptr) save(*report_, "the server ended");
+  if (hang) throw Ending{kExitHung, 0};
+  const bool timers = step == kTimers;
+  parts_.executor.crash(timers ? 0 : step, timers ? 0 : 1, signal);
 }
 
 // The primary, if it came to rest; else the first that did.
@@ -268,7 +303,7 @@ void Repair::adopt(const Batch* batch, const std::string& while_doing) {
 void Repair::adopt_start_up() { adopt(nullptr, "start-up"); }
 
 void Repair::report_hang(const Batch& batch) {
-  Report report = parts_.evidence.collect_silently(ReportKind::kHang, &batch, server_);
+  Report report = parts_.evidence.collect_silently(ReportKind::kHang, &batch, options_.name);
   parts_.reports.name(report);
   report.actions.emplace_back("all replicas were ended");
   save(report, "the run ended");

@@ -5,7 +5,7 @@
 //
 //   execute ──agreed──────────► release, commit, next input
 //           ──all exited──────► release, end of the run
-//           ──all faulted─────► poison: roll back, reset that connection instead, same place again
+//           ──all failed──────► poison: roll back, reset that connection instead, same place again
 //           ──anything else───► leak: report, all adopt one replica's state, next input
 //
 // Threads: the coordinator's only one. Memory: the report under way.
@@ -17,6 +17,7 @@
 #include "runtime/host/executor.h"
 #include "runtime/host/lost_wakeups.h"
 #include "runtime/host/options.h"
+#include "runtime/host/rate_limit.h"
 #include "runtime/host/release.h"
 #include "runtime/host/report_store.h"
 #include "runtime/host/stats.h"
@@ -36,8 +37,8 @@ class Repair {
     Stats& stats;
   };
 
-  Repair(const Parts& parts, Poison poison, std::string server)
-      : parts_(parts), poison_(poison), server_(std::move(server)) {}
+  Repair(const Parts& parts, const Options& options)
+      : parts_(parts), options_(options), poison_limit_(options.poison_limit) {}
 
   // The batch's parallel execution had this verdict (or a forced mismatch): makes it good.
   void repair(Batch& batch, Verdict verdict, bool forced);
@@ -69,8 +70,12 @@ class Repair {
   // False: the step must be repeated, because its input was replaced.
   bool settle(Batch& batch, uint32_t step, Verdict verdict);
   void leave_deadlock(uint32_t step);
+  // Whether the step's input is poison that can be dropped, and still may be.
+  [[nodiscard]] bool may_drop(const Batch& batch, uint32_t step);
   void drop_poison(Batch& batch, uint32_t step);
   [[noreturn]] void end_differently(const std::string& while_doing);
+  // All replicas crash or hang at this step: so does the run.
+  [[noreturn]] void fail_through(uint32_t step);
   void adopt(const Batch* batch, const std::string& while_doing);
   [[nodiscard]] uint32_t leak_source() const;
   [[nodiscard]] Report open_report(ReportKind kind, const Batch* batch);
@@ -79,9 +84,9 @@ class Repair {
   [[nodiscard]] std::string outcome() const;
 
   Parts parts_;
-  Poison poison_;
+  const Options& options_;
+  RateLimit poison_limit_;
   LostWakeups wakeups_;
-  std::string server_;
   Report* report_ = nullptr;  // being completed while the batch is repaired
   bool leaked_ = false;
   bool left_standing_ = false;  // a deadlock

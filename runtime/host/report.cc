@@ -99,10 +99,10 @@ void add_inputs(std::string& out, const Report& report) {
 
 std::string headline(const Report& report) {
   if (report.kind == ReportKind::kSuspect) return "the inputs of the batch are not serializable";
-  if (report.kind == ReportKind::kHang) return "no replica comes to rest";
   if (!report.waits.empty()) return waits_text(report.waits);
+  const bool failure = report.kind == ReportKind::kFault || report.kind == ReportKind::kHang;
   for (const ReplicaView& r : report.replicas) {
-    if (report.kind != ReportKind::kFault || r.status == "quiescent") continue;
+    if (!failure || r.status == "quiescent") continue;
     return fmt::format("replica {}: {}", r.index, r.status);
   }
   for (const Difference& d : report.differences) {

@@ -1,6 +1,7 @@
 #include "runtime/kernel/dispatch.h"
 
 #include "runtime/core/sys.h"
+#include "runtime/kernel/fault.h"
 #include "runtime/kernel/signals.h"
 #include "runtime/sched/carrier.h"
 
@@ -57,6 +58,7 @@ long pass_through(const Call& call) {
 
 long system_call(const Call& call) {
   if (!sched::started() || !in_table(call.number)) return pass_through(call);
+  maybe_crash();
   const Row& row = kTable.rows[call.number];
   switch (row.treatment) {
     case Treatment::kHandled:

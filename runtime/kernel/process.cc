@@ -79,6 +79,7 @@ ProcessOutcome process_outcome() { return g_outcome; }
 void reset_process_outcome() { g_outcome = {}; }
 
 void end_process(int status, int signal) {
+  fail_if_handling_fault();
   {
     sched::OrderedGuard guard(g_state->version, sched::Tag::kTable);
     mark_ended(status, signal);

@@ -49,7 +49,7 @@ long send_to_self(const siginfo_t& info) {
     OrderedGuard guard(state().version, Tag::kTable);
     signals::send_to_process(info, &sched::self());
   }
-  if (ended()) sched::abandon();
+  if (sched::stopping()) sched::abandon();
   return after_handlers(0);
 }
 
@@ -61,7 +61,7 @@ long send_to_tid(int tid, int number, const siginfo_t& info) {
     if (number == 0) return 0;
     signals::send_to_thread(*thread, info);
   }
-  if (ended()) sched::abandon();
+  if (sched::stopping()) sched::abandon();
   return after_handlers(0);
 }
 

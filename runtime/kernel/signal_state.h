@@ -32,9 +32,18 @@ struct Pending {
   siginfo_t info;
 };
 
+// The fault whose handler a thread is in.
+struct FaultHandling {
+  int signal;  // 0: none
+  uint64_t address;
+  uint64_t code;
+  uint64_t frame;  // stack address: the handler runs below it
+};
+
 struct PerThread {
   uint64_t awaited;  // in rt_sigtimedwait
   stack_t alternate;
+  FaultHandling fault;
 };
 
 struct Signalfd {

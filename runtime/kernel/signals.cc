@@ -9,6 +9,7 @@
 #include "runtime/core/arena.h"
 #include "runtime/core/check.h"
 #include "runtime/core/sys.h"
+#include "runtime/kernel/fault.h"
 #include "runtime/kernel/process.h"
 #include "runtime/kernel/signal_state.h"
 #include "runtime/sched/carrier.h"
@@ -105,12 +106,19 @@ void wake_if_waiting(Thread& thread, sched::Wake reason) {
   if (thread.state == ThreadState::kWaiting) sched::wake_thread(thread, reason);
 }
 
-// Not blocked by the thread: what happens to it.
-void act(Thread& thread, const siginfo_t& info) {
+// A thread of the server ends it as abort() does. It finds out when it next looks at stopping().
+void crash(int number) {
+  if (crashes_pass()) die_by(number);
+  note_fault({number, 0, reinterpret_cast<uint64_t>(__builtin_return_address(0)),
+              sched::index_of(sched::self().id)});
+}
+
+// Not blocked by the thread: what happens to it. `own`: a thread of the server sent it.
+void act(Thread& thread, const siginfo_t& info, bool own) {
   const int number = info.si_signo;
   if (is_ignored(number)) return;
   if (is_default(number)) {
-    mark_ended(0, number);
+    own&& is_crash(number) ? crash(number) : mark_ended(0, number);
     return;
   }
   append(sched::index_of(thread.id), info);
@@ -165,7 +173,7 @@ void send_to_process(const siginfo_t& info, const Thread* sender) {
   if (number == SIGKILL) return mark_ended(0, SIGKILL);
   Thread* waiter = find_thread([=](const Thread& t) { return awaits(t, number); });
   if (waiter == nullptr) {
-    if (Thread* chosen = choose(number, sender)) return act(*chosen, info);
+    if (Thread* chosen = choose(number, sender)) return act(*chosen, info, sender != nullptr);
   }
   append(kProcess, info);
   if (waiter != nullptr) {
@@ -179,7 +187,7 @@ void send_to_thread(Thread& thread, const siginfo_t& info) {
   const int number = info.si_signo;
   if (number == SIGKILL) return mark_ended(0, SIGKILL);
   const bool awaited = awaits(thread, number);
-  if (!awaited && !blocks(thread, number)) return act(thread, info);
+  if (!awaited && !blocks(thread, number)) return act(thread, info, true);
   append(sched::index_of(thread.id), info);
   if (awaited) wake_if_waiting(thread, sched::Wake::kWoken);
 }
@@ -211,21 +219,20 @@ using signals::bit;
 // One signal on its way to its handler; lies on the stack of the thread that runs it.
 struct Frame {
   siginfo_t info;
-  uint64_t handler;
-  uint64_t flags;
+  signals::Action action;  // as it was when the handler was entered
   ucontext_t context;
 };
 
 // Puts the mask for the time of the handler in force. Lock held, in turn.
-void enter(sched::Thread& thread, Frame& frame) {
-  signals::Action& action = signals::state().actions[frame.info.si_signo];
-  frame.handler = action.handler;
-  frame.flags = action.flags;
-  std::memcpy(&frame.context.uc_sigmask, &thread.signal_mask, sizeof thread.signal_mask);
-  frame.context.uc_stack = signals::of(thread).alternate;
+signals::Action enter(sched::Thread& thread, int number, ucontext_t& context) {
+  signals::Action& current = signals::state().actions[number];
+  const signals::Action action = current;
+  std::memcpy(&context.uc_sigmask, &thread.signal_mask, sizeof thread.signal_mask);
+  context.uc_stack = signals::of(thread).alternate;
   thread.signal_mask |= action.mask & ~signals::kUnblockable;
-  if ((action.flags & SA_NODEFER) == 0) thread.signal_mask |= bit(frame.info.si_signo);
-  if ((action.flags & SA_RESETHAND) != 0) action = {};
+  if ((action.flags & SA_NODEFER) == 0) thread.signal_mask |= bit(number);
+  if ((action.flags & SA_RESETHAND) != 0) current = {};
+  return action;
 }
 
 enum class Next { kNone, kDropped, kHandler, kTerminate };
@@ -238,7 +245,7 @@ Next take_next(Frame& frame) {
   const int number = frame.info.si_signo;
   if (signals::is_ignored(number)) return Next::kDropped;
   if (signals::is_default(number)) return Next::kTerminate;
-  enter(thread, frame);
+  frame.action = enter(thread, number, frame.context);
   return Next::kHandler;
 }
 
@@ -252,7 +259,7 @@ Next take_next(Frame& frame) {
 }
 
 // The kernel starts a handler with fresh floating-point control words and restores the old ones.
-void call_handler(Frame& frame) {
+void call_handler(const signals::Action& action, siginfo_t& info, ucontext_t& context) {
   uint32_t mxcsr = 0;
   uint16_t x87 = 0;
   const uint32_t fresh_mxcsr = 0x1f80;  // all exceptions masked, round to nearest
@@ -260,15 +267,38 @@ void call_handler(Frame& frame) {
   asm volatile("stmxcsr %0\n fnstcw %1" : "=m"(mxcsr), "=m"(x87));
   asm volatile("ldmxcsr %0\n fldcw %1" ::"m"(fresh_mxcsr), "m"(fresh_x87));
   using Handler = void (*)(int, siginfo_t*, void*);
-  reinterpret_cast<Handler>(frame.handler)(frame.info.si_signo, &frame.info, &frame.context);
+  reinterpret_cast<Handler>(action.handler)(info.si_signo, &info, &context);
   asm volatile("ldmxcsr %0\n fldcw %1" ::"m"(mxcsr), "m"(x87));
 }
 
+// A thread that has crashed, or called abort(), and does not end here yet:
+// fail_if_handling_fault().
+class HandlingFault {
+ public:
+  HandlingFault(const siginfo_t& info, uint64_t address, const ucontext_t& context, uint64_t frame)
+      : current_(signals::of(sched::self()).fault), outer_(current_) {
+    const auto code = static_cast<uint64_t>(context.uc_mcontext.gregs[REG_RIP]);
+    if (is_own_crash(info)) current_ = {info.si_signo, address, code, frame};
+  }
+  ~HandlingFault() { current_ = outer_; }
+  HandlingFault(const HandlingFault&) = delete;
+  HandlingFault& operator=(const HandlingFault&) = delete;
+
+  // The kernel found it, or raise() sent it; not a kill command.
+  static bool is_own_crash(const siginfo_t& info) {
+    return is_crash(info.si_signo) && (info.si_code > 0 || info.si_code == SI_TKILL);
+  }
+
+ private:
+  signals::FaultHandling& current_;
+  signals::FaultHandling outer_;
+};
+
 // As sigreturn does: with the mask that the handler left in the context.
-void leave(const Frame& frame) {
+void leave(const ucontext_t& context) {
   sched::OrderedGuard guard(signals::state().version, sched::Tag::kTable);
   uint64_t mask = 0;
-  std::memcpy(&mask, &frame.context.uc_sigmask, sizeof mask);
+  std::memcpy(&mask, &context.uc_sigmask, sizeof mask);
   sched::self().signal_mask = mask & ~signals::kUnblockable;
 }
 
@@ -276,6 +306,16 @@ constexpr long kMaskBytes = sizeof(uint64_t);  // the kernel's, not libc's
 
 void must_read(sys::Result asked) {
   if (!asked.ok()) EVENKEEL_DIE("cannot read inherited signal state", "errno", asked.err());
+}
+
+// A pending signal whose action is to end the server.
+[[noreturn]] void terminate_by(const siginfo_t& info) {
+  const int number = info.si_signo;
+  if (HandlingFault::is_own_crash(info)) {
+    if (crashes_pass()) die_by(number);
+    fail(number, 0, reinterpret_cast<uint64_t>(__builtin_return_address(0)));
+  }
+  end_process(0, number);
 }
 
 }  // namespace
@@ -310,14 +350,54 @@ bool run_pending_handlers(bool& restart) {
     const Next next = take_next(frame);
     if (next == Next::kNone) break;
     if (next == Next::kDropped) continue;
-    if (next == Next::kTerminate) end_process(0, frame.info.si_signo);
+    if (next == Next::kTerminate) terminate_by(frame.info);
     describe_position(frame.context);
-    call_handler(frame);
-    leave(frame);
+    const HandlingFault handling(frame.info, 0, frame.context,
+                                 reinterpret_cast<uint64_t>(__builtin_frame_address(0)));
+    call_handler(frame.action, frame.info, frame.context);
+    leave(frame.context);
     ran = true;
-    restart &= (frame.flags & SA_RESTART) != 0;
+    restart &= (frame.action.flags & SA_RESTART) != 0;
   }
   return ran;
+}
+
+bool handles_fault(int number) {
+  return !signals::is_default(number) && !signals::is_ignored(number) &&
+         (sched::self().signal_mask & bit(number)) == 0;
+}
+
+uint64_t handler_stack(int number, uint64_t interrupted) {
+  const stack_t& alternate = signals::of(sched::self()).alternate;
+  const bool wanted = (signals::state().actions[number].flags & SA_ONSTACK) != 0 &&
+                      (alternate.ss_flags & SS_DISABLE) == 0;
+  const auto begin = reinterpret_cast<uint64_t>(alternate.ss_sp);
+  return wanted && interrupted - begin > alternate.ss_size ? begin + alternate.ss_size
+                                                           : interrupted;
+}
+
+void run_fault_handler(siginfo_t& info, ucontext_t& context) {
+  const int number = info.si_signo;
+  const HandlingFault handling(info, reinterpret_cast<uint64_t>(info.si_addr), context,
+                               reinterpret_cast<uint64_t>(__builtin_frame_address(0)));
+  uint64_t real_mask = 0;
+  std::memcpy(&real_mask, &context.uc_sigmask, sizeof real_mask);
+  signals::Action action;
+  {
+    sched::OrderedGuard guard(signals::state().version, sched::Tag::kTable);
+    action = enter(sched::self(), number, context);
+  }
+  call_handler(action, info, context);
+  leave(context);
+  std::memcpy(&context.uc_sigmask, &real_mask, sizeof real_mask);
+}
+
+void fail_if_handling_fault() {
+  const signals::FaultHandling& handling = signals::of(sched::self()).fault;
+  const auto here = reinterpret_cast<uint64_t>(__builtin_frame_address(0));
+  // Above its frame, the handler has been left by a jump.
+  if (handling.signal == 0 || here > handling.frame || crashes_pass()) return;
+  fail(handling.signal, handling.address, handling.code);
 }
 
 SignalMaskScope::SignalMaskScope(const uint64_t* mask) : changed_(mask != nullptr) {

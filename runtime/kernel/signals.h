@@ -1,12 +1,16 @@
 #pragma once
 // Virtual signals: dispositions, masks and delivery. Handlers run on the application thread's own
 // stack (never on an alternate one), at a point where it waits in the virtual kernel or returns
-// from a call that changes its mask or sends it a signal. Faults are not virtual signals.
+// from a call that changes its mask or sends it a signal. Faults are not virtual signals, but can
+// have the server's own handlers.
 //
 // A signal for the process goes to a thread that awaits it (sigwait), else to the sender if it does
 // not block it, else to the lowest-numbered waiting thread that does not, else it stays pending.
 // Order: everything but a kSignal input is ordered on one version word.
 // Threads: as noted. Memory: kernel arena. Errors: none.
+#include <signal.h>
+#include <ucontext.h>
+
 #include <cstdint>
 
 #include "runtime/kernel/kernel.h"
@@ -27,6 +31,18 @@ void deliver_process_signal(int number);
 // held. Returns true if any ran; `restart` is true if all of them had SA_RESTART.
 bool run_pending_handlers(bool& restart);
 [[nodiscard]] bool signal_pending_for_self();
+
+// ---- faults: the shim's side; the calling thread has just faulted
+
+// True if a handler of the server is to be run.
+[[nodiscard]] bool handles_fault(int number);
+// Where its stack begins: at the thread's alternate one if it asked for that, else as interrupted.
+[[nodiscard]] uint64_t handler_stack(int number, uint64_t interrupted);
+// Runs the handler, which finds the context and may change it. Lock not held.
+void run_fault_handler(siginfo_t& info, ucontext_t& context);
+// The calling thread is about to end the process. If it does so in the handler of a fault, this is
+// the end of its execution by that fault, and does not return.
+void fail_if_handling_fault();
 
 // The mask of epoll_pwait, ppoll and pselect6 while the call lasts; null changes nothing. Lock not
 // held at either end.

@@ -20,17 +20,17 @@ HookLog& hook_log() {
 }
 
 void HeapTest::SetUp() {
-  static const Hooks hooks{[] {
-                             if (hook_log().enter != nullptr) return hook_log().enter();
-                             ++hook_log().entered;
-                           },
-                           [] {
-                             if (hook_log().leave != nullptr) return hook_log().leave();
-                             ++hook_log().left;
-                           },
-                           [](const char* what, const void* pointer) {
-                             hook_log().misuses.emplace_back(what, pointer);
-                           }};
+  static const Hooks hooks{
+      [] {
+        if (hook_log().enter != nullptr) return hook_log().enter();
+        ++hook_log().entered;
+      },
+      [] {
+        if (hook_log().leave != nullptr) return hook_log().leave();
+        ++hook_log().left;
+      },
+      [](const char* what, const void* pointer) { hook_log().misuses.emplace_back(what, pointer); },
+      [](const void* pointer) { hook_log().misuses.emplace_back("lost free", pointer); }};
   hook_log() = {};
   init(hooks);
   // Never-touched arenas are all the state that a new heap has.
@@ -106,7 +106,7 @@ TEST(HeapSteps, SpansWasteAtMostAnEighthAndReciprocalsAreExact) {
 TEST_F(HeapTest, InitTwiceIsHarmless) {
   void* const object = allocate(kA, 100);
   std::memset(object, 7, 100);
-  static const Hooks other{[] {}, [] {}, [](const char*, const void*) {}};
+  static const Hooks other{[] {}, [] {}, [](const char*, const void*) {}, [](const void*) {}};
   init(other);
   EXPECT_EQ(static_cast<char*>(object)[99], 7);
   SetUp();
@@ -397,7 +397,8 @@ TEST_F(HeapTest, OfTwoRacingFreesOneIsReported) {
   for (int i = 0; i < kObjects; ++i) objects.push_back(allocate(kA, 48));
   static std::atomic<int> reported;
   reported = 0;
-  static const Hooks counting{[] {}, [] {}, [](const char*, const void*) { ++reported; }};
+  static const Hooks counting{[] {}, [] {}, [](const char*, const void*) { ++reported; },
+                              [](const void*) { ++reported; }};
   init(counting);
   std::atomic<int> ready = 0;
   const auto free_all = [&](LaneId by) {

@@ -62,7 +62,7 @@ TEST(Options, EveryOptionIsTakenFromTheCommandLine) {
                         "sequential",
                         "--tracker",
                         "mprotect",
-                        "--poison",
+                        "--on-poison",
                         "crash",
                         "--state-dir",
                         "/x",
@@ -82,7 +82,7 @@ TEST(Options, EveryOptionIsTakenFromTheCommandLine) {
   EXPECT_EQ(o.follower, wire::Follower::kParallel);
   EXPECT_EQ(o.mode, wire::Mode::kSequential);
   EXPECT_EQ(o.tracker, wire::Tracker::kMprotect);
-  EXPECT_EQ(o.poison, Poison::kCrash);
+  EXPECT_EQ(o.on_poison, Poison::kCrash);
   EXPECT_EQ(o.state_dir, "/x");
   EXPECT_EQ(o.name, "n");
   EXPECT_EQ(o.hang_timeout_s, 9U);

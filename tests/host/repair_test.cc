@@ -107,7 +107,7 @@ TEST(Repair, APoisonInputCostsItsClientOnly) {
 }
 
 TEST(Repair, APoisonInputEndsTheServerIfAskedTo) {
-  ServerRun run({"--poison", "crash"});
+  ServerRun run({"--on-poison", "crash"});
   run.client().send("!crash\n");
   EXPECT_EQ(run.exit_code(), 128 + SIGSEGV);
   EXPECT_EQ(run.reports()[0]["kind"], "FAULT");

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "runtime/kernel/fault.h"
 #include "runtime/kernel/process.h"
 #include "runtime/kernel/thread_calls.h"
 #include "runtime/sched/clock.h"
@@ -182,6 +183,23 @@ TEST(Signals, AreDroppedWhenIgnored) {
             kPassed);
 }
 
+// abort() ends the execution, not the server: the batch may succeed when it is executed again.
+TEST(Signals, RaisedForACrashAreAFault) {
+  EXPECT_EQ(run_kernel([] {
+              at_quiescence([] {
+                const kernel::Fault fault = kernel::take_fault();
+                REQUIRE(!kernel::ended());
+                REQUIRE_EQ(fault.signal, SIGABRT);
+                REQUIRE_EQ(fault.thread, 0u);
+                finish();
+                return false;
+              });
+              call(SYS_tgkill, kReportedPid, kReportedPid, SIGABRT);
+              fail(__FILE__, __LINE__, "ran on", 0, 0);
+            }),
+            kPassed);
+}
+
 TEST(Signals, EndTheServerByDefault) {
   const auto ends_by = [](int number) {
     at_quiescence([number] {
@@ -192,8 +210,8 @@ TEST(Signals, EndTheServerByDefault) {
     });
   };
   EXPECT_EQ(run_kernel([&] {
-              ends_by(SIGABRT);
-              call(SYS_tgkill, kReportedPid, kReportedPid, SIGABRT);
+              ends_by(SIGTERM);
+              call(SYS_tgkill, kReportedPid, kReportedPid, SIGTERM);
               fail(__FILE__, __LINE__, "ran on", 0, 0);
             }),
             kPassed);

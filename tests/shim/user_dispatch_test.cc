@@ -43,7 +43,7 @@ struct Migration {
   void* wakers_stack = nullptr;
 
   void run() {
-    shim::install_handlers();
+    shim::install_dispatch();
     spawn([this] { wake(); });
     spawn([this] { occupy(); });
     await(waker_runs);
