@@ -8,7 +8,7 @@
 namespace evenkeel::zoo {
 namespace {
 
-constexpr size_t kBurst = 64;  // lines of one connection in one round
+constexpr size_t kBurst = 200;  // lines of one connection in one round
 
 std::vector<Lines> everybody(const Load& load, const Lines& lines) {
   return std::vector<Lines>(load.connections(), lines);

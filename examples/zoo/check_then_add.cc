@@ -7,7 +7,7 @@
 
 namespace {
 
-constexpr size_t kBuckets = 64;
+constexpr size_t kBuckets = 4096;
 
 struct Node {
   unsigned long key;
