@@ -13,6 +13,7 @@
 
 #include "runtime/sched/carrier.h"
 #include "runtime/sched/lock.h"
+#include "runtime/sync/deadlock.h"
 #include "runtime/sync/sync.h"
 #include "tests/sched/replica.h"
 
@@ -205,6 +206,42 @@ void measure_switches() {
                  {OrderMode::kFree, 2, 2, 0}, [] { sched::Guard guard; }, 2)});
 }
 
+// What the pump does at the end of each command, with `idle` threads waiting for work, and one that
+// waits for a lock whose owner waits for input.
+double measure_look(uint32_t idle, bool lock_waiter, Operation look) {
+  auto& ns = shared<double>();
+  wire::Deck* deck = make_deck();
+  const auto body = [&] {
+    sync::init();
+    at_quiescence([&] {
+      ns = elapsed_ns([&] { repeat(look, g_operations); }) / static_cast<double>(g_operations);
+      finish();
+      return true;
+    });
+    for (uint32_t i = 0; i < idle; ++i) {
+      spawn([] { sync::mutex_lock(&g_mutex), sync::cond_wait(&g_cond, &g_mutex); });
+    }
+    for (int i = 0; lock_waiter && i < 2; ++i) {
+      spawn([] { sync::mutex_lock(&g_recursive), park(1); });
+    }
+  };
+  const int end = end_of(start_replica(kSequential, deck, body));
+  release_deck(deck);
+  return end == kPassed ? ns : -1;
+}
+
+wire::Waits g_waits;
+
+void measure_quiescence() {
+  header("at quiescence, ns", {"alone", "8 idle", "lock held"});
+  const auto row = [](const char* name, Operation look) {
+    print_row(name, {measure_look(0, false, look), measure_look(8, false, look),
+                     measure_look(8, true, look)});
+  };
+  row("find_deadlock", [] { static_cast<void>(sync::find_deadlock(g_waits)); });
+  row("list_new_waits", [] { sync::list_new_waits(g_waits); });
+}
+
 int run(int argc, char** argv) {
   if (argc == 2) g_operations = std::strtoull(argv[1], nullptr, 10) * 1'000'000;
   if (argc > 2 || g_operations == 0) {
@@ -214,6 +251,7 @@ int run(int argc, char** argv) {
   measure_uncontended();
   measure_contended();
   measure_switches();
+  measure_quiescence();
   return 0;
 }
 
