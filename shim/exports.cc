@@ -11,6 +11,7 @@
 #include "runtime/sync/sync.h"
 #include "shim/mode.h"
 #include "shim/real.h"
+#include "shim/thread_hooks.h"
 
 namespace {
 
@@ -51,6 +52,11 @@ consteval bool acquires(std::string_view name) {
   EVENKEEL_EXPORT int name params {                                  \
     if (!evenkeel::shim::active()) return evenkeel::real::name args; \
     return deliver_error(evenkeel::sync::call args);                 \
+  }
+#define EVENKEEL_HOOK(name, call, params, args)                      \
+  EVENKEEL_EXPORT int name params {                                  \
+    if (!evenkeel::shim::active()) return evenkeel::real::name args; \
+    return evenkeel::shim::call args;                                \
   }
 #define EVENKEEL_FIRST(name, call, params, args)          \
   EVENKEEL_EXPORT int name params {                       \

@@ -33,6 +33,7 @@
 #include "shim/real.h"
 #include "shim/regions.h"
 #include "shim/state_transfer.h"
+#include "shim/thread_hooks.h"
 #include "shim/user_dispatch.h"
 #include "snapshot/snapshot.h"
 #include "verify/verify.h"
@@ -143,6 +144,7 @@ void build_kernel(wire::Deck& deck) {
   g_image_fd = deck.boot.replica_count > 1 ? kernel::move_fd_high(deck.boot.image_fd) : -1;
   kernel::init_stdio();
   sync::init();
+  init_thread_hooks();
   kernel::set_thread_exit_hook(sync::release_robust_mutexes);
   init_heap_order();
   kernel::replica().layout = describe_layout();

@@ -22,9 +22,13 @@ void* next(const char* name) {
   constinit name##_fn* name = boot_##name;
 #define EVENKEEL_SYNC(name, call, params, args) EVENKEEL_SLOT(int, name, params, args)
 #define EVENKEEL_SEM(name, call, params, args) EVENKEEL_SLOT(int, name, params, args)
+#define EVENKEEL_HOOK(name, call, params, args) EVENKEEL_SLOT(int, name, params, args)
 #define EVENKEEL_FIRST(name, call, params, args) EVENKEEL_SLOT(int, name, params, args)
 #define EVENKEEL_CALL(result, name, params, args, system_call) \
   EVENKEEL_SLOT(result, name, params, args)
 #include "shim/interposed.inc"
+EVENKEEL_SLOT(int, pthread_clockjoin_np,
+              (pthread_t thread, void** result, clockid_t clock, const timespec* deadline),
+              (thread, result, clock, deadline))
 
 }  // namespace evenkeel::real

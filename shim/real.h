@@ -16,14 +16,19 @@ namespace evenkeel::real {
   using name##_fn = int params;                 \
   extern name##_fn* name;
 #define EVENKEEL_SEM(name, call, params, args) EVENKEEL_SYNC(name, call, params, args)
+#define EVENKEEL_HOOK(name, call, params, args) EVENKEEL_SYNC(name, call, params, args)
 #define EVENKEEL_FIRST(name, call, params, args) EVENKEEL_SYNC(name, call, params, args)
 #define EVENKEEL_CALL(result, name, params, args, system_call) \
   using name##_fn = result params;                             \
   extern name##_fn* name;
 #include "shim/interposed.inc"
+// Not replaced, but used.
+EVENKEEL_SYNC(pthread_clockjoin_np, -,
+              (pthread_t thread, void** result, clockid_t clock, const timespec* deadline), -)
 #undef EVENKEEL_SYNC
 #undef EVENKEEL_SEM
 #undef EVENKEEL_FIRST
+#undef EVENKEEL_HOOK
 #undef EVENKEEL_CALL
 
 // The next definition of any symbol; fatal if there is none.

@@ -11,6 +11,7 @@
 #include "runtime/kernel/futex.h"
 #include "runtime/kernel/process.h"
 #include "runtime/kernel/state.h"
+#include "runtime/kernel/wait.h"
 #include "runtime/sched/carrier.h"
 #include "runtime/sched/context.h"
 #include "runtime/sched/lock.h"
@@ -122,16 +123,40 @@ bool clear_tid_if_exited(Thread& thread) {
   return true;
 }
 
-void look_for_exit(uint64_t thread_pointer) {
+// Null: there is none, or it ended in an earlier command, or its end has been noticed.
+Thread* thread_with_pointer(uint64_t thread_pointer) {
   for (uint32_t i = 0; i < sched::thread_slots(); ++i) {
     Thread& thread = sched::thread(sched::ThreadId{i});
-    if (thread.fs_base != thread_pointer || thread.clear_tid == 0) continue;
-    lock_futex(thread.clear_tid);
-    const bool exited = clear_tid_if_exited(thread);
-    sched::unlock();
-    if (!exited && sched::serial()) sched::yield();  // the caller may ask until it has
-    return;
+    if (thread.fs_base == thread_pointer && thread.clear_tid != 0) return &thread;
   }
+  return nullptr;
+}
+
+int await_exit(uint64_t thread_pointer) {
+  Thread* thread = thread_with_pointer(thread_pointer);
+  if (thread == nullptr) return 0;
+  const uint64_t word = thread->clear_tid;
+  for (;;) {
+    lock_futex(word);
+    const bool exited = thread->clear_tid != word || clear_tid_if_exited(*thread);
+    const bool each_other = thread->state == sched::ThreadState::kWaiting &&
+                            thread->wait_kind == wire::WaitKind::kJoin &&
+                            thread->wait_key == sched::self().clear_tid;
+    if (exited || each_other) {
+      sched::unlock();
+      return exited ? 0 : EDEADLK;
+    }
+    wait_on(word, sched::kNoDeadline, true, wire::WaitKind::kJoin);
+  }
+}
+
+void look_for_exit(uint64_t thread_pointer) {
+  Thread* thread = thread_with_pointer(thread_pointer);
+  if (thread == nullptr) return;
+  lock_futex(thread->clear_tid);
+  const bool exited = clear_tid_if_exited(*thread);
+  sched::unlock();
+  if (!exited && sched::serial()) sched::yield();  // the caller may ask until it has
 }
 
 void clear_tids_of_exited() {

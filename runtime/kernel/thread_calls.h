@@ -24,6 +24,8 @@ void set_thread_exit_hook(void (*hook)());
 bool clear_tid_if_exited(sched::Thread& thread);
 // Does the same for the thread whose thread pointer (pthread_t) it is, in turn. Lock not held.
 void look_for_exit(uint64_t thread_pointer);
+// Waits for its end. 0, or EDEADLK if it waits for the caller's. Lock not held.
+[[nodiscard]] int await_exit(uint64_t thread_pointer);
 // End of the command, lock held: no word is left that ought to be cleared.
 void clear_tids_of_exited();
 

@@ -180,18 +180,27 @@ TEST(LostWakeup, IsNotSuspectedForEverWhereServersWaitOnPurpose) {
   EXPECT_TRUE(reports_of(server, "LOST WAKE-UP").empty());
 }
 
-// Whether a thread has ended before it is joined, or after, is no difference between replicas.
-TEST(Join, OfThreadsThatEndMeanwhileIsNoDivergence) {
+void join_without_divergence(size_t clients) {
   constexpr int kRounds = 1000;
   Server server = Server::evenkeel({}, stuck_command());
-  Client client(server.port());
-  for (int i = 0; i < kRounds; ++i) ASSERT_EQ(client.ask("join 8"), "joined");
+  std::vector<Client> all;
+  for (size_t i = 0; i < clients; ++i) all.emplace_back(server.port());
+  for (int i = 0; i < kRounds; ++i) {
+    for (const Client& client : all) client.send("join 8");
+    for (Client& client : all) ASSERT_EQ(client.answer(), "joined");
+  }
   const auto status = server.status();
   EXPECT_GE(status.at("batches"), kRounds);
   EXPECT_EQ(status.at("divergences"), 0);
   EXPECT_EQ(status.at("faults"), 0);
   EXPECT_EQ(status.at("leaks"), 0);
 }
+
+// Whether a thread has ended before it is joined, or after, is no difference between replicas.
+TEST(Join, OfThreadsThatEndMeanwhileIsNoDivergence) { join_without_divergence(1); }
+
+// Nor is who of several came first to libc's list of stacks.
+TEST(Join, BySeveralAtOnceIsNoDivergence) { join_without_divergence(3); }
 
 }  // namespace
 }  // namespace evenkeel::test
