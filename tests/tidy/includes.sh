@@ -9,8 +9,9 @@ cd "$1"
 # A folder or file, and what it may include besides what lies in itself. A file belongs to the
 # longest matching row.
 rules='
-  runtime/wire.h     runtime/wire_guard.h
+  runtime/wire.h     runtime/wire_guard.h runtime/wire_waits.h
   runtime/wire_guard.h
+  runtime/wire_waits.h
   runtime/core
   runtime/sched      runtime/core runtime/wire.h
   runtime/sync       runtime/core runtime/wire.h runtime/sched
@@ -41,7 +42,8 @@ forbidden='stdio.h stdlib.h assert.h locale.h malloc.h wchar.h'
 generated='syscall_names.inc'  # made from the kernel's header when building
 
 check() {
-  awk -v rules="${rules//$'\n'/;}" -v injected="${injected[*]} runtime/wire.h runtime/wire_guard.h" \
+  awk -v rules="${rules//$'\n'/;}" \
+    -v injected="${injected[*]} runtime/wire.h runtime/wire_guard.h runtime/wire_waits.h" \
     -v harmless="${harmless//$'\n'/ }" -v forbidden="$forbidden" -v generated="$generated" '
     function set_of(text, set,   words, i) {
       split(text, words, " ")
