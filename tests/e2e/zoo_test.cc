@@ -69,7 +69,9 @@ TEST(Zoo, UnknownPatternIsRefused) {
 
 TEST(Zoo, ItsServersEndWithIt) {
   const TemporaryDirectory scratch;  // it cannot remove its own when it is killed
-  Process process(zoo({"--pattern", "racy_statistics", "--times", "1000", "--native-only"}),
+  // A server that hangs, and a client that is patient: neither ends by itself meanwhile.
+  Process process(zoo({"--pattern", "nested_monitor", "--times", "1", "--native-only", "--deadline",
+                       "600", "--kill-after", "600"}),
                   {{"TMPDIR", scratch.path()}});
   std::vector<pid_t> servers;
   while (servers.empty()) {
