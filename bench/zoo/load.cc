@@ -7,16 +7,15 @@ namespace {
 
 constexpr size_t kMaxText = 160;
 
-// Fit for a line of text and for JSON: damaged answers hold anything.
+}  // namespace
+
 std::string printable(std::string text) {
   if (text.size() > kMaxText) text.replace(kMaxText, std::string::npos, "...");
   for (char& c : text) {
-    if (c < ' ' || c > '~') c = '?';
+    if (c < ' ' || c > '~') c = c == '\n' ? ' ' : '?';
   }
   return text;
 }
-
-}  // namespace
 
 Load::Load(uint16_t port, size_t connections, const Limits& limits, Seen& seen)
     : limits_(limits),

@@ -54,6 +54,9 @@ class Load {
   uint64_t begun_ = 0;
 };
 
+// Fit for a line of text and for JSON, whatever a damaged answer holds.
+std::string printable(std::string text);
+
 // A check drives a load's rounds and judges the answers.
 using Check = void (*)(Load&);
 

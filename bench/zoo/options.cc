@@ -37,6 +37,7 @@ Options parse_options(int argc, char** argv) {
   app.add_option("--mode", options.modes,
                  "a mode of Evenkeel, as often as wanted, instead of all; the recommended one is "
                  "always run")
+      ->allow_extra_args(false)
       ->check(CLI::IsMember(names(modes())));
   app.add_flag("--native-only", options.native_only, "run in no mode of Evenkeel at all");
   app.add_flag("--json", options.json, "print JSON instead of the table");

@@ -18,15 +18,13 @@ constexpr Milliseconds kStatusPatience{10000};
 constexpr Milliseconds kDeathPatience{300};  // a connection breaks before its server is a zombie
 constexpr Milliseconds kPollInterval{5};
 
-void wait_for_port(uint16_t port, Process& server, const std::filesystem::path& log) {
+bool wait_for_port(uint16_t port, Process& server) {
   const auto end = Clock::now() + kStartPatience;
   while (!accepts(port)) {
-    if (server.has_ended() || Clock::now() >= end) {
-      throw std::runtime_error(
-          fmt::format("the server does not start ({}): {}", server.ending(), text_of(log)));
-    }
+    if (server.has_ended() || Clock::now() >= end) return false;
     std::this_thread::sleep_for(kPollInterval);
   }
+  return true;
 }
 
 // A server that ended while it was served is an outage, whatever its last answers were.
@@ -117,9 +115,15 @@ Seen Runner::run_once(const Pattern& pattern, const Words& command, uint16_t por
                       ModeResult* result, const std::string& name) {
   const std::filesystem::path log = scratch_.path() / "server.log";
   Process process(command, log);
-  wait_for_port(port, process, log);
-  const uint64_t rounds = natively ? UINT64_MAX : pattern.rounds;
-  Seen seen = drive(pattern, port, {options_.deadline, options_.kill_after, rounds, natively});
+  Seen seen;
+  if (wait_for_port(port, process)) {
+    const uint64_t rounds = natively ? UINT64_MAX : pattern.rounds;
+    seen = drive(pattern, port, {options_.deadline, options_.kill_after, rounds, natively});
+  } else {
+    seen.why = printable(fmt::format("the server does not start: {}", text_of(log)));
+    if (natively) throw std::runtime_error(seen.why);  // then it is no bug of the pattern's
+    seen.outage = true;
+  }
   note_ending(process, seen);
   if (result != nullptr && !process.has_ended()) add_status(name, *result);
   process.stop(natively ? Milliseconds{0} : kStopPatience);
@@ -135,7 +139,7 @@ void Runner::add_status(const std::string& name, ModeResult& result) {
     status =
         nlohmann::json::parse(output_of(command, scratch_.path() / "status.json", kStatusPatience));
   } catch (const std::exception& error) {
-    if (result.why.empty()) result.why = fmt::format("no status: {}", error.what());
+    if (result.why.empty()) result.why = printable(fmt::format("no status: {}", error.what()));
     return;
   }
   const uint64_t detected =
