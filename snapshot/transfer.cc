@@ -64,6 +64,13 @@ uint64_t end_of_run(const uint64_t* bits, uint64_t from, uint64_t limit) {
   return from;
 }
 
+// A fault for each page would be the most expensive part. Refused before Linux 5.14: then they
+// come.
+void populate(void* address, uint64_t bytes, int advice) {
+  constexpr uint64_t kWorthwhileBytes = 64 << 10;
+  if (bytes >= kWorthwhileBytes) sys::madvise(address, bytes, advice).ignore();
+}
+
 sys::Result copy_present(const Peer& peer, const Region& own, bool shared) {
   return for_each_used_pages(own, [&](uint64_t first, uint64_t last) {
     uint64_t at = next_bit(own.has_image, first, last);
@@ -71,8 +78,11 @@ sys::Result copy_present(const Peer& peer, const Region& own, bool shared) {
       const uint64_t end = end_of_run(own.has_image, at, last);
       void* to = as_pointer(address_of(own, at));
       const uint64_t bytes = (end - at) * kPageBytes;
+      populate(to, bytes, MADV_POPULATE_WRITE);
       if (shared) {
-        std::memcpy(to, own.image_at(address_of(own, at)), bytes);
+        void* image = own.image_at(address_of(own, at));
+        populate(image, bytes, MADV_POPULATE_READ);
+        std::memcpy(to, image, bytes);
       } else if (const auto read = peer.read(address_of(own, at), to, bytes); !read.ok()) {
         return read;
       }
