@@ -23,10 +23,10 @@ std::string identity_of(const std::string& path) {
 }  // namespace
 
 void CodeMap::read(pid_t pid) {
-  if (pid != pid_) names_.clear();
   pid_ = pid;
-  mappings_.clear();
   std::ifstream maps(fmt::format("/proc/{}/maps", pid));
+  if (!maps.is_open()) return;
+  mappings_.clear();
   for (std::string line; std::getline(maps, line);) {
     Mapping mapping;
     char permissions[5] = {};

@@ -22,8 +22,11 @@ struct CodePlace {
 
 class CodeMap {
  public:
-  // Reads the mappings of a process; what was known of another is forgotten.
+  // Reads the mappings of a process. All replicas have the same: of one that has ended the last
+  // reading stays good.
   void read(pid_t pid);
+  // Another replica is to be asked from now on.
+  void follow(pid_t pid) { pid_ = pid; }
 
   // Asks the process again if an address is not known yet: libraries are loaded late, too.
   [[nodiscard]] std::optional<CodePlace> place_of(uint64_t address);

@@ -61,7 +61,9 @@ Coordinator::Coordinator(const Options& options, std::string server_path,
       evidence_(*deck_, replicas_, executor_),
       release_(connections_, network_),
       reports_(state_.reports()),
-      repair_({*deck_, replicas_, executor_, evidence_, release_, connections_, reports_, stats_},
+      guard_(*deck_, stats_, options.guard, state_.path() / "guard.json"),
+      repair_({*deck_, replicas_, executor_, evidence_, release_, connections_, reports_, stats_,
+               guard_},
               options),
       batch_(*deck_),
       admin_(state_),
@@ -83,6 +85,7 @@ void Coordinator::fill_boot() {
   boot.follower = follower_of(options_);
   boot.mode = options_.mode;
   boot.tracker = options_.tracker;
+  boot.guard = options_.guard;
   boot.reported_pid = ::getpid();
   boot.reported_ppid = ::getppid();
   boot.monotonic_ns = monotonic_ns();
@@ -111,6 +114,7 @@ Ending Coordinator::run() {
 void Coordinator::start_up() {
   while (!try_start_up()) {
   }
+  guard_.started(replicas_.server_pid(replicas_.primary()));
   if (parent_.valid()) tell_parent_and_close_stdio();
 }
 
@@ -285,6 +289,10 @@ void Coordinator::execute_in_parallel() {
   const Verdict verdict = executor_.execute(0, batch_.count(), false, forced);
   if (verdict != Verdict::kAgreed || forced) [[unlikely]] {
     repair_.repair(batch_, verdict, forced);
+    return;
+  }
+  if (guard_.suspects(replicas_.primary())) [[unlikely]] {
+    repair_.recheck_interleavings(batch_);
     return;
   }
   if (repair_.suspects_lost_wakeup(batch_)) [[unlikely]] {

@@ -11,6 +11,7 @@
 #include "runtime/host/deck.h"
 #include "runtime/host/evidence.h"
 #include "runtime/host/executor.h"
+#include "runtime/host/guard.h"
 #include "runtime/host/network.h"
 #include "runtime/host/options.h"
 #include "runtime/host/rejoin.h"
@@ -64,6 +65,7 @@ class Coordinator {
   Evidence evidence_;
   Release release_;
   ReportStore reports_;
+  Guard guard_;
   Repair repair_;
   Batch batch_;
   AdminEndpoint admin_;

@@ -120,6 +120,7 @@ bool Guard::suspects(uint32_t primary) {
 
 void Guard::begin_trial(uint32_t primary, Report& report) {
   on_trial_ = true;
+  code_.follow(deck_.replicas[primary].pid);
   suspected_ = split_outputs(deck_.outputs[primary], deck_.replicas[primary].result.output_bytes);
   sequential_.clear();
   first_sight_ = false;

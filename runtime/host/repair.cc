@@ -48,6 +48,10 @@ Report Repair::open_report(ReportKind kind, const Batch* batch) {
   return report;
 }
 
+Report Repair::open_suspicion(const Batch& batch) {
+  return parts_.evidence.collect_silently(ReportKind::kSuspect, &batch, options_.name);
+}
+
 void Repair::did(std::string what) {
   if (report_ != nullptr) report_->actions.push_back(std::move(what));
 }
@@ -64,6 +68,7 @@ void Repair::release_agreed() {
     say("the server has overwritten the runtime's output area: it cannot be trusted any more");
     throw Ending{kExitHung, 0};
   }
+  parts_.guard.add_outputs(parts_.deck.outputs[primary], bytes);
   parts_.executor.agree();
 }
 
@@ -89,6 +94,7 @@ void Repair::repair(Batch& batch, Verdict verdict, bool forced) {
   dropped_ = false;
   divergence ? ++parts_.stats.divergences : ++parts_.stats.faults;
   if (report.forced) ++parts_.stats.forced;
+  if (!report.forced) parts_.guard.blame(parts_.replicas.primary());
   parts_.executor.disagree();
   ++parts_.stats.reexecutions;
   did(

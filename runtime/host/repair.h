@@ -15,6 +15,7 @@
 #include "runtime/host/batch.h"
 #include "runtime/host/evidence.h"
 #include "runtime/host/executor.h"
+#include "runtime/host/guard.h"
 #include "runtime/host/lost_wakeups.h"
 #include "runtime/host/options.h"
 #include "runtime/host/rate_limit.h"
@@ -35,6 +36,7 @@ class Repair {
     Connections& connections;
     ReportStore& reports;
     Stats& stats;
+    Guard& guard;
   };
 
   Repair(const Parts& parts, const Options& options)
@@ -46,6 +48,8 @@ class Repair {
   // takes the place of release_agreed().
   [[nodiscard]] bool suspects_lost_wakeup(const Batch& batch);
   void recheck_wakeups(Batch& batch);
+  // The parallel execution agreed, but the guard suspects it.
+  void recheck_interleavings(Batch& batch);
   // --mode sequential: the batch's first execution, one input at a time.
   void run_sequentially(Batch& batch, bool timers_expired);
 
@@ -79,6 +83,7 @@ class Repair {
   void adopt(const Batch* batch, const std::string& while_doing);
   [[nodiscard]] uint32_t leak_source() const;
   [[nodiscard]] Report open_report(ReportKind kind, const Batch* batch);
+  [[nodiscard]] Report open_suspicion(const Batch& batch);
   void did(std::string what);
   void save(Report& report, std::string outcome);
   [[nodiscard]] std::string outcome() const;
