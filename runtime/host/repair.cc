@@ -18,10 +18,13 @@ ReportKind kind_of(const wire::Deck& deck, uint32_t live_mask) {
     if (status == wire::Status::kFault) kind = ReportKind::kFault;
     if (kind == ReportKind::kFault) return;
     if (status == wire::Status::kDeadlock) kind = ReportKind::kDeadlock;
-    if (status == wire::Status::kHang) kind = ReportKind::kHang;
+    if (status == wire::Status::kHang && kind != ReportKind::kDeadlock) kind = ReportKind::kHang;
   });
   return kind;
 }
+
+constexpr char kMayBeOlder[] =
+    "; the locks may have been taken in earlier batches, which cannot be undone";
 
 const char* effect_of(const wire::Result& result) {
   if (result.status == wire::Status::kDeadlock) return "deadlocks";
@@ -29,7 +32,7 @@ const char* effect_of(const wire::Result& result) {
 }
 
 std::string cause_of(const wire::Result& result) {
-  if (result.status == wire::Status::kDeadlock) return "see the report";
+  if (result.status == wire::Status::kDeadlock) return "threads wait for each other";
   return result.status == wire::Status::kHang ? "no rest" : ::strsignal(result.fault_signal);
 }
 
@@ -146,12 +149,13 @@ bool Repair::settle(Batch& batch, uint32_t step, Verdict verdict) {
     case Verdict::kExited:
       end_of_server();
     case Verdict::kAllFaulted:
-      if (!may_drop(batch, step)) {
-        if (!deadlocked()) fail_through(step);
+      if (may_drop(batch, step)) {
+        drop_poison(batch, step);
+      } else if (deadlocked()) {
         leave_deadlock(step);
-        return false;
+      } else {
+        fail_through(step);
       }
-      drop_poison(batch, step);
       return false;
     default:
       adopt(&batch, step == kTimers ? "expired timers" : fmt::format("input {}", step));
@@ -171,20 +175,16 @@ bool Repair::may_drop(const Batch& batch, uint32_t step) {
 void Repair::drop_poison(Batch& batch, uint32_t step) {
   const wire::Channel channel = batch.input(step).channel;
   const wire::Result& result = parts_.executor.result(parts_.replicas.primary());
-  const bool deadlock = deadlocked();
   say("input {} of batch {} {} the server even alone ({}): its connection is closed", step,
       parts_.executor.batch(), effect_of(result), cause_of(result));
-  did(fmt::format("input {} {} all replicas even alone ({}): its connection (channel {}) was "
-                  "reset{}",
-                  step, effect_of(result), cause_of(result), channel,
-                  deadlock ? "; the locks may have been taken in earlier batches, which cannot be "
-                             "undone"
-                           : ""));
+  did(fmt::format(
+      "input {} {} all replicas even alone ({}): its connection (channel {}) was reset{}", step,
+      effect_of(result), cause_of(result), channel, deadlocked() ? kMayBeOlder : ""));
   ++parts_.stats.poisoned;
   dropped_ = true;
   if (report_ == nullptr) {  // --mode sequential: nothing was reported so far
     ++parts_.stats.faults;
-    if (deadlock) ++parts_.stats.deadlocks;
+    if (deadlocked()) ++parts_.stats.deadlocks;
     Report report = open_report(kind_of(parts_.deck, parts_.replicas.live_mask()), &batch);
     report.actions.emplace_back("the input's connection was reset");
     save(report, "service goes on from the state before it");
@@ -201,7 +201,7 @@ bool Repair::deadlocked() const {
   for_each_bit(parts_.replicas.live_mask(), [&](uint32_t i) {
     const wire::Status status = parts_.executor.result(i).status;
     any = any || status == wire::Status::kDeadlock;
-    other = other || status == wire::Status::kFault;
+    other = other || (failed(status) && status != wire::Status::kDeadlock);
   });
   return any && !other;
 }
@@ -209,10 +209,9 @@ bool Repair::deadlocked() const {
 // There is no input to blame, or blaming it is not wanted. Those who wait go on waiting.
 void Repair::leave_deadlock(uint32_t step) {
   say("the server deadlocks by itself in batch {}: letting it", parts_.executor.batch());
-  did(
-      fmt::format("{} deadlocked all replicas even alone: left standing; the locks may have been "
-                  "taken in earlier batches, which cannot be undone",
-                  step == kTimers ? "the expired timers" : fmt::format("input {}", step)));
+  did(fmt::format("{} deadlocked all replicas even alone: left standing{}",
+                  step == kTimers ? "the expired timers" : fmt::format("input {}", step),
+                  kMayBeOlder));
   left_standing_ = true;
   parts_.executor.disagree();
   parts_.executor.let_deadlock();

@@ -44,12 +44,12 @@ class Repair {
 
   // The batch's parallel execution had this verdict (or a forced mismatch): makes it good.
   void repair(Batch& batch, Verdict verdict, bool forced);
+  // The parallel execution agreed, but the guard suspects it.
+  void recheck_interleavings(Batch& batch);
   // After an agreed parallel execution: true if it may have lost a wake-up. Then recheck_wakeups()
   // takes the place of release_agreed().
   [[nodiscard]] bool suspects_lost_wakeup(const Batch& batch);
   void recheck_wakeups(Batch& batch);
-  // The parallel execution agreed, but the guard suspects it.
-  void recheck_interleavings(Batch& batch);
   // --mode sequential: the batch's first execution, one input at a time.
   void run_sequentially(Batch& batch, bool timers_expired);
 
