@@ -142,8 +142,10 @@ void Runner::add_status(const std::string& name, ModeResult& result) {
     if (result.why.empty()) result.why = printable(fmt::format("no status: {}", error.what()));
     return;
   }
-  const uint64_t detected =
-      status.at("divergences").get<uint64_t>() + status.at("faults").get<uint64_t>();
+  uint64_t detected = 0;
+  for (const char* kind : {"divergences", "faults", "suspects"}) {
+    detected += status.value(kind, uint64_t{0});
+  }
   const uint64_t leaks = status.at("leaks").get<uint64_t>();
   result.detected += detected;
   result.leaks += leaks;

@@ -21,7 +21,7 @@ struct ModeResult {
   uint64_t runs = 0;
   uint64_t wrong = 0;     // answers
   uint64_t outages = 0;   // runs
-  uint64_t detected = 0;  // divergences and faults
+  uint64_t detected = 0;  // divergences, faults, and what the guard suspected
   uint64_t repaired = 0;  // of them, those after which the replicas agreed
   uint64_t missed = 0;    // runs in which a client saw the bug
   uint64_t leaks = 0;
