@@ -184,6 +184,30 @@ TEST(Rejoin, SeveralAtOnce) {
   expect_no_loss(await_complete(server, 6), 6);
 }
 
+// Each request leaves replicas that differ even when it runs alone: all take one's state, and while
+// they do so they are killed.
+TEST(Rejoin, LeaksAreSettledWhileReplicasDie) {
+  const TemporaryDirectory directory;
+  Server server = Server::evenkeel(
+      {"--replicas", "3"}, {EVENKEEL_BIN_DIR "/e2e_stateful_server", "{port}", directory.path()});
+  MemcacheClient client(server.port());
+  std::mt19937 random(13);
+  int kills = 0;
+  for (int i = 1; i <= 150; ++i) {
+    std::vector<pid_t> replicas;
+    if (i % 5 == 0) replicas = live_replicas(server.status());
+    client.send("leak\n");
+    if (replicas.size() == 3) {
+      kill(replicas[random() % 3], SIGKILL);
+      ++kills;
+    }
+    ASSERT_EQ(client.receive_until("\n"), "leak " + std::to_string(i) + "\n");
+  }
+  const auto status = await_complete(server, kills);
+  EXPECT_GE(status.at("leaks"), 100) << status;
+  EXPECT_GE(kills, 5);
+}
+
 // What a process has besides its memory. The same conversation natively and with every replica
 // replaced between any two lines must read the same.
 std::vector<std::string> converse(Server& server, bool replace) {
