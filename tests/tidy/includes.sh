@@ -9,7 +9,8 @@ cd "$1"
 # A folder or file, and what it may include besides what lies in itself. A file belongs to the
 # longest matching row.
 rules='
-  runtime/wire.h     runtime/wire_guard.h runtime/wire_waits.h
+  runtime/wire.h     runtime/wire_files.h runtime/wire_guard.h runtime/wire_waits.h
+  runtime/wire_files.h
   runtime/wire_guard.h
   runtime/wire_waits.h
   runtime/core
@@ -43,7 +44,7 @@ generated='syscall_names.inc'  # made from the kernel's header when building
 
 check() {
   awk -v rules="${rules//$'\n'/;}" \
-    -v injected="${injected[*]} runtime/wire.h runtime/wire_guard.h runtime/wire_waits.h" \
+    -v injected="${injected[*]} runtime/wire.h runtime/wire_files.h runtime/wire_guard.h runtime/wire_waits.h" \
     -v harmless="${harmless//$'\n'/ }" -v forbidden="$forbidden" -v generated="$generated" '
     function set_of(text, set,   words, i) {
       split(text, words, " ")
