@@ -60,13 +60,14 @@ constexpr uint64_t mix_key(uint64_t state, uint64_t word) {
   return z ^ (z >> 31);
 }
 
+constexpr uint64_t mix_site(uint64_t state, const CallSite& site) {
+  return mix_key(mix_key(state, site.code), site.depth);
+}
+
 // Never 0.
 constexpr uint64_t interleaving_key(const CallSite& before, const CallSite& between,
                                     const CallSite& after) {
-  uint64_t key = 0;
-  for (const CallSite& site : {before, between, after}) {
-    key = mix_key(mix_key(key, site.code), site.depth);
-  }
+  const uint64_t key = mix_site(mix_site(mix_site(0, before), between), after);
   return key != 0 ? key : 1;
 }
 
