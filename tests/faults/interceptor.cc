@@ -70,9 +70,13 @@ std::vector<sock_filter> make_filter(const Library& library) {
   return filter;
 }
 
+// Empty if the process has ended. It may do so between open and read (ESRCH), for which a buffer
+// iterator would throw.
 std::string read_text(pid_t pid, const char* name) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/" + name, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
 }
 
 uint32_t replica_of(pid_t pid) {
