@@ -132,10 +132,6 @@ void tell_used_memory() {
 }
 
 void collect(wire::Result& result) {
-  if (result.status == Status::kQuiescent) {  // otherwise threads may stand inside the allocator
-    heap::apply_remote_frees();
-    kernel::memory_quiescent();
-  }
   tell_used_memory();
   snapshot::DirtyPages dirty{};
   const auto collected = snapshot::collect(dirty);
@@ -188,6 +184,10 @@ void finish_execution() {
   if (sched::order_mode() == sched::OrderMode::kRecord) sched::announce_quiet();
   const bool deadlock = deadlocked();
   const kernel::Outcome outcome = kernel::end_command();
+  if (!sched::stopping() && !deadlock) {  // otherwise threads may stand inside the allocator
+    heap::apply_remote_frees();           // may find that an object was freed twice: a fault
+    kernel::memory_quiescent();
+  }
   const kernel::Fault fault = kernel::take_fault();
   result.status = status_of(outcome, fault, deadlock);
   collect(result);
