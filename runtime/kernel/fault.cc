@@ -6,6 +6,7 @@
 
 #include "runtime/core/sys.h"
 #include "runtime/kernel/kernel.h"
+#include "runtime/kernel/signal_state.h"
 #include "runtime/sched/carrier.h"
 #include "runtime/sched/lock.h"
 
@@ -16,14 +17,6 @@ constinit std::atomic<bool> g_faulted = false;
 constinit Fault g_fault{};  // written by who sets g_faulted, read when all threads are parked
 
 constinit std::atomic<uint32_t> g_calls_to_crash = 0;  // 0: never
-
-// struct sigaction as the kernel has it: all zero is SIG_DFL.
-struct KernelSigaction {
-  uint64_t handler;
-  uint64_t flags;
-  uint64_t restorer;
-  uint64_t mask;
-};
 
 }  // namespace
 
@@ -74,7 +67,7 @@ bool is_crash(int signal) {
 bool crashes_pass() { return deck().command.let_crash != 0; }
 
 void restore_default_action(int signal) {
-  const KernelSigaction action{};
+  const signals::Action action{};  // all zero is SIG_DFL
   sys::call(SYS_rt_sigaction, signal, sys::arg(&action), 0, sizeof action.mask).ignore();
 }
 

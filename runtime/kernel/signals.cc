@@ -118,7 +118,11 @@ void act(Thread& thread, const siginfo_t& info, bool own) {
   const int number = info.si_signo;
   if (is_ignored(number)) return;
   if (is_default(number)) {
-    own&& is_crash(number) ? crash(number) : mark_ended(0, number);
+    if (own && is_crash(number)) {
+      crash(number);
+    } else {
+      mark_ended(0, number);
+    }
     return;
   }
   append(sched::index_of(thread.id), info);
