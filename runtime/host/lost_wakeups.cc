@@ -1,7 +1,8 @@
 #include "runtime/host/lost_wakeups.h"
 
 #include <algorithm>
-#include <cstring>
+
+#include "runtime/host/output_records.h"
 
 namespace evenkeel::host {
 namespace {
@@ -84,19 +85,12 @@ bool LostWakeups::answered(wire::Channel channel) const {
 }
 
 void LostWakeups::mark_answered(const uint8_t* area, uint64_t bytes) {
-  wire::OutputRecord record;
-  bytes = std::min(bytes, wire::kOutputBytes);
-  for (uint64_t at = 0; bytes - at >= sizeof record;) {
-    std::memcpy(&record, area + at, sizeof record);
-    at += sizeof record;
-    const uint64_t padded = (uint64_t{record.bytes} + 7) & ~uint64_t{7};
-    if (bytes - at < padded) return;
-    at += padded;
-    if (!is_answer(record.kind) || record.channel >= wire::kVirtualSocketBase) continue;
+  for_each_output(area, bytes, [this](const wire::OutputRecord& record, auto*) {
+    if (!is_answer(record.kind) || record.channel >= wire::kVirtualSocketBase) return;
     const uint32_t slot = slot_of(record.channel);
     if (slot >= answered_in_.size()) answered_in_.resize(slot + 1, 0);
     answered_in_[slot] = round_;
-  }
+  });
 }
 
 void LostWakeups::forget_answers() {

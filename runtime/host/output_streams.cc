@@ -3,9 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 
-#include "runtime/wire.h"
+#include "runtime/host/output_records.h"
 
 namespace evenkeel::host {
 namespace {
@@ -31,18 +30,11 @@ const char* event_name(wire::OutputKind kind) {
 
 OutputStreams split_outputs(const uint8_t* area, uint64_t bytes) {
   OutputStreams streams;
-  wire::OutputRecord record;
-  bytes = std::min(bytes, wire::kOutputBytes);
-  for (uint64_t at = 0; bytes - at >= sizeof record;) {
-    std::memcpy(&record, area + at, sizeof record);
-    at += sizeof record;
-    const uint64_t padded = (uint64_t{record.bytes} + 7) & ~uint64_t{7};
-    if (bytes - at < padded) break;
+  for_each_output(area, bytes, [&](const wire::OutputRecord& record, const uint8_t* payload) {
     std::string& stream = streams[record.channel];
     stream += event_name(record.kind);
-    stream.append(reinterpret_cast<const char*>(area + at), record.bytes);
-    at += padded;
-  }
+    stream.append(reinterpret_cast<const char*>(payload), record.bytes);
+  });
   return streams;
 }
 

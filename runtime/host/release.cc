@@ -8,18 +8,10 @@
 #include <cerrno>
 #include <cstring>
 
+#include "runtime/host/output_records.h"
+
 namespace evenkeel::host {
 namespace {
-
-constexpr uint64_t kHeaderBytes = sizeof(wire::OutputRecord);
-
-uint64_t padded(uint32_t bytes) { return (uint64_t{bytes} + 7) & ~uint64_t{7}; }
-
-wire::OutputRecord record_at(const uint8_t* area) {
-  wire::OutputRecord record;
-  std::memcpy(&record, area, sizeof record);
-  return record;
-}
 
 void write_all(int fd, const uint8_t* data, size_t bytes) {
   while (bytes != 0) {
@@ -39,29 +31,20 @@ Release::Release(Connections& connections, Network& network)
 }
 
 bool Release::well_formed(const uint8_t* area, uint64_t bytes) {
-  if (bytes > wire::kOutputBytes) return false;
-  uint64_t at = 0;
-  while (at < bytes) {
-    if (bytes - at < kHeaderBytes) return false;
-    const wire::OutputRecord record = record_at(area + at);
-    if (record.kind < wire::OutputKind::kData || record.kind > wire::OutputKind::kResumeInput) {
-      return false;
-    }
-    const uint64_t step = kHeaderBytes + padded(record.bytes);
-    if (bytes - at < step) return false;
-    at += step;
-  }
-  return true;
+  bool known = true;
+  const bool whole = for_each_output(area, bytes, [&](const wire::OutputRecord& record, auto*) {
+    known = known && record.kind >= wire::OutputKind::kData &&
+            record.kind <= wire::OutputKind::kResumeInput;
+  });
+  return whole && known;
 }
 
 bool Release::release(const uint8_t* area, uint64_t bytes) {
   if (bytes == 0) return true;
   if (!well_formed(area, bytes)) return false;
-  for (uint64_t at = 0; at < bytes;) {
-    const wire::OutputRecord record = record_at(area + at);
-    obey(record, area + at + kHeaderBytes);
-    at += kHeaderBytes + padded(record.bytes);
-  }
+  for_each_output(area, bytes, [this](const wire::OutputRecord& record, const uint8_t* payload) {
+    obey(record, payload);
+  });
   flush_all();
   return true;
 }

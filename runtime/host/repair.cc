@@ -36,6 +36,12 @@ std::string cause_of(const wire::Result& result) {
   return result.status == wire::Status::kHang ? "no rest" : ::strsignal(result.fault_signal);
 }
 
+std::string rolled_back(uint64_t batch) {
+  return fmt::format(
+      "all replicas rolled back to the state before batch {} and executed it again sequentially",
+      batch);
+}
+
 // Inputs that a client sent: dropping its connection is a remedy. Signals and news of our own are
 // not the client's doing.
 bool can_be_dropped(const wire::Input& input) {
@@ -91,29 +97,33 @@ void Repair::repair(Batch& batch, Verdict verdict, bool forced) {
   Report report = open_report(kind, &batch);
   // A real difference in a batch that was to be forced is a real one.
   report.forced = forced && divergence && report.differing_pages == 0 && report.outputs.empty();
-  report_ = &report;
-  leaked_ = false;
-  left_standing_ = false;
-  dropped_ = false;
   divergence ? ++parts_.stats.divergences : ++parts_.stats.faults;
   if (report.forced) ++parts_.stats.forced;
   if (!report.forced) parts_.guard.blame(parts_.replicas.primary());
-  parts_.executor.disagree();
+  reexecute(batch, &report);
+  save(report, outcome());
+}
+
+void Repair::reexecute(Batch& batch, Report* report) {
+  report_ = report;
+  leaked_ = left_standing_ = dropped_ = false;
   ++parts_.stats.reexecutions;
-  did(
-      fmt::format("all replicas rolled back to the state before batch {} and executed it again "
-                  "sequentially",
-                  report.batch));
-  save(report, "being repaired");  // on disk before anything else happens
+  parts_.executor.disagree();
+  if (report != nullptr) {
+    did(rolled_back(report->batch));
+    if (!report->id.empty()) save(*report, "being repaired");  // before anything else happens
+  }
   try {
     replay(batch, true);
   } catch (const Ending&) {
     report_ = nullptr;
-    save(report, "the server ended during the re-execution");
+    if (report != nullptr) {
+      if (report->id.empty()) parts_.reports.name(*report);
+      save(*report, "the server ended during the re-execution");
+    }
     throw;
   }
   report_ = nullptr;
-  save(report, outcome());
 }
 
 std::string Repair::outcome() const {
@@ -225,18 +235,13 @@ bool Repair::suspects_lost_wakeup(const Batch& batch) {
 void Repair::recheck_wakeups(Batch& batch) {
   Report report = parts_.evidence.collect_waits(ReportKind::kLostWakeup, batch, options_.name);
   ++parts_.stats.suspected_waits;
-  ++parts_.stats.reexecutions;
-  leaked_ = left_standing_ = dropped_ = false;
-  parts_.executor.disagree();
-  replay(batch, true);
+  reexecute(batch, nullptr);  // a fault on the way is not this report's, which may not be kept
   if (!wakeups_.conclude()) return;
   ++parts_.stats.faults;
   ++parts_.stats.lost_wakeups;
   parts_.reports.name(report);
-  report.actions.push_back(
-      fmt::format("all replicas rolled back to the state before batch {} and executed it again "
-                  "sequentially, which answered requests that had been left unanswered",
-                  report.batch));
+  report.actions.push_back(rolled_back(report.batch) +
+                           ", which answered requests that had been left unanswered");
   save(report, outcome());
 }
 

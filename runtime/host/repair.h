@@ -70,6 +70,9 @@ class Repair {
  private:
   static constexpr uint32_t kTimers = UINT32_MAX;  // the step that only runs expired timers
 
+  // All replicas roll back, and the batch runs again, one input at a time. The report, if there is
+  // one, takes what is done on the way, and is kept if the server ends meanwhile.
+  void reexecute(Batch& batch, Report* report);
   void replay(Batch& batch, bool with_timers);
   // False: the step must be repeated, because its input was replaced.
   bool settle(Batch& batch, uint32_t step, Verdict verdict);
