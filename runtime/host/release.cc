@@ -31,6 +31,7 @@ Release::Release(Connections& connections, Network& network)
 }
 
 bool Release::well_formed(const uint8_t* area, uint64_t bytes) {
+  if (bytes > wire::kOutputBytes) return false;
   bool known = true;
   const bool whole = for_each_output(area, bytes, [&](const wire::OutputRecord& record, auto*) {
     known = known && record.kind >= wire::OutputKind::kData &&
