@@ -1,7 +1,6 @@
 #include "runtime/host/coordinator.h"
 
 #include <fcntl.h>
-#include <sched.h>
 #include <sys/random.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -9,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 #include <nlohmann/json.hpp>
 
 #include "runtime/host/clock.h"
@@ -236,13 +236,17 @@ void Coordinator::gather() {
 }
 
 // A batch costs the replicas much that does not depend on its size. Clients that just got their
-// answers are about to ask again, but may still need a processor to do so: it is offered to them.
+// answers are about to ask again, but need a processor and a moment to do so: as long as fewer have
+// asked than of late, and more keep coming, they get both.
 uint32_t Coordinator::look_again() {
   uint32_t others = 0;
-  for (int i = 0; i < kSecondLooks && batch_.requests() * 2 < usual_requests_; ++i) {
+  for (int i = 0; i < kSecondLooks && batch_.requests() * 8 < usual_requests_ * 7; ++i) {
     if (batch_.count() == 0) break;
-    ::sched_yield();
+    const uint32_t before = batch_.count();
+    const timespec nap{0, kNapNs};
+    ::clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, nullptr);  // a signal may end it early
     others |= network_.gather(batch_, 0, woke_ns_);
+    if (batch_.count() == before) break;
   }
   return others;
 }
