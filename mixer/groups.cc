@@ -24,7 +24,8 @@ uint64_t bit_of(uint32_t group) { return group < Groups::kWindow ? uint64_t{1} <
 
 }  // namespace
 
-void Groups::clear() {
+void Groups::clear(size_t slots) {
+  mask_ = slots - 1;
   used_ = 0;
   count_ = 0;
   occupied_ = 0;
@@ -33,7 +34,7 @@ void Groups::clear() {
   out_of_slots_ = false;
   if (++epoch_ != 0) return;
   epoch_ = 1;  // after 2^32 batches old slots would look used
-  memset(static_cast<void*>(slots_), 0, (mask_ + 1) * sizeof(Slot));
+  memset(static_cast<void*>(slots_.data()), 0, slots_.size_bytes());
 }
 
 Groups::Slot& Groups::find(uint64_t id) {

@@ -80,9 +80,11 @@ class Groups {
 
   // At least two slots, a power of two, zeroed; 64 bytes for each. A third stays free: a request
   // whose keys are more than what is left conflicts with everything.
-  explicit Groups(std::span<Slot> slots) : slots_(slots.data()), mask_(slots.size() - 1) {}
+  explicit Groups(std::span<Slot> slots) : slots_(slots), mask_(slots.size() - 1) {}
 
-  void clear();
+  void clear() { clear(slots_.size()); }
+  // From now on only the first `slots` are used, a power of two: a small batch stays in the cache.
+  void clear(size_t slots);
   // The group of the next request.
   uint32_t add(const Request& request);
   // Groups so far; every number below it is in use, or was skipped by first_group.
@@ -95,8 +97,8 @@ class Groups {
   uint32_t place_alone(uint32_t floor);
   void mark(Slot& slot, Access access, uint32_t group);
 
-  Slot* slots_;
-  size_t mask_;
+  std::span<Slot> slots_;
+  size_t mask_;  // of those in use
   size_t used_ = 0;
   uint32_t epoch_ = 1;
   uint32_t count_ = 0;

@@ -94,6 +94,13 @@ void set_force_mismatch(Options& o, const std::string& v) {
 void set_inject_crash(Options& o, const std::string& v) {
   o.inject_crash = number(v, 0, UINT64_MAX);
 }
+void set_mixer(Options& o, const std::string& v) {
+  if (v.empty()) throw std::invalid_argument("the name is empty");
+  o.mixer = v;
+}
+void set_mixer_lies(Options& o, const std::string& v) {
+  o.mixer_lies = static_cast<uint32_t>(number(v, 0, 100));
+}
 void set_json(Options& o, const std::string& v) {
   o.json = choice<bool>(v, {{"true", true}, {"1", true}, {"false", false}, {"0", false}});
 }
@@ -124,6 +131,10 @@ constexpr OptionRow kOptions[] = {
      "execute a batch again, one input at a time, if one input took a lock twice and another took "
      "it in between; learn: until that has proved harmless",
      kForRun, false, set_guard},
+    {"mixer", "none|group-all|DIALECT|learn|FILE", "none",
+     "which requests of a batch may run together: all; or those that do not conflict, by the "
+     "protocol (DIALECT), by rules (FILE), or by what divergences have shown",
+     kForRun, false, set_mixer},
     {"state-dir", "DIR", "$XDG_STATE_HOME/evenkeel; /var/lib/evenkeel for root",
      "where reports and the status socket live", kEverywhere, false, set_state_dir},
     {"name", "NAME", "base name of the server", "name of this run; two runs cannot share one",
@@ -138,6 +149,8 @@ constexpr OptionRow kOptions[] = {
      set_force_mismatch},
     {"inject-crash", "N", "0", "test hook: crash a thread of a replica in one batch of N", kForRun,
      true, set_inject_crash},
+    {"mixer-lies", "N", "0", "test hook: of a hundred footprints, so many are wrong", kForRun, true,
+     set_mixer_lies},
     {"json", "", "", "print JSON", kForStatus | kForReport, false, set_json},
 };
 

@@ -29,6 +29,8 @@ struct Options {
   uint32_t carriers = 0;        // 0: number of processors
   uint64_t force_mismatch = 0;  // 0: never; N: every Nth batch
   uint64_t inject_crash = 0;    // 0: never; N: one batch in N, at random
+  std::string mixer;            // empty: none
+  uint32_t mixer_lies = 0;      // of a hundred footprints
   bool json = false;
 };
 
