@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/e2e/scale.h"
+#include "tests/support/memcache_client.h"
 #include "tests/support/server.h"
 
 namespace evenkeel::test {
@@ -78,8 +79,8 @@ TEST(Mixer, Memcached) {
 TEST(Mixer, WhatIsNoProtocolIsServedAllTheSame) {
   Server server =
       Server::evenkeel({"--mixer", "memcached", "--order", "independent"}, memcached_command());
-  for (const std::string garbage : {std::string(100000, 'x'), std::string(1000, '\x80'),
-                                    std::string("set a 0 0 999999999999\r\nx\r\n")}) {
+  for (const std::string& garbage : {std::string(100000, 'x'), std::string(1000, '\x80'),
+                                     std::string("set a 0 0 999999999999\r\nx\r\n")}) {
     MemcacheClient client(server.port());
     client.send(garbage);
   }

@@ -27,6 +27,7 @@ rules='
   examples
   bench              runtime/core runtime/wire.h runtime/sched runtime/sync runtime/kernel snapshot
   bench              verify tests/sched
+  bench/mixer_bench.cc runtime/host runtime/wire.h
   bench/load
   bench/zoo
   tests              runtime snapshot verify mixer shim

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
+
+#include "runtime/host/mixer/rules.h"
 #include "runtime/host/refusal.h"
 
 namespace evenkeel::host {
@@ -9,7 +12,9 @@ namespace evenkeel::host {
 std::unique_ptr<Dialect> make_dialect(const std::string& name) {
   std::unique_ptr<Dialect> dialect = built_in_dialect(name);
   if (dialect != nullptr) return dialect;
-  throw Refusal(kExitUsage, fmt::format("no mixer '{}': neither a file nor a dialect", name),
+  std::error_code error;
+  if (std::filesystem::exists(name, error)) return read_rules(name);
+  throw Refusal(kExitUsage, fmt::format("no mixer '{}': no such file, no such dialect", name),
                 fmt::format("dialects are {}", dialect_names()));
 }
 

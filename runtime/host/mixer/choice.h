@@ -8,7 +8,7 @@
 
 namespace evenkeel::host {
 
-// The name of a dialect. Throws Refusal if there is none.
+// `name`: a built-in dialect or a rules file. Throws Refusal.
 [[nodiscard]] std::unique_ptr<Dialect> make_dialect(const std::string& name);
 
 // Null: inputs are not mixed. Throws Refusal.

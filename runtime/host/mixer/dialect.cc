@@ -14,7 +14,8 @@ struct Row {
 };
 
 constexpr Row kRows[] = {
-    {"memcached", memcached_dialect},
+    {"memcached", memcached_dialect}, {"http", http_dialect},           {"redis", redis_dialect},
+    {"mysql", mysql_dialect},         {"postgresql", postgres_dialect},
 };
 
 constexpr char kLostKind[] = "(not understood)";

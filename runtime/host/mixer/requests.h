@@ -44,7 +44,8 @@ class Requests {
   void begin(std::string_view kind) {
     requests_.push_back({kind, Reach::kKeys, static_cast<uint32_t>(keys_.size()), false});
   }
-  // Of the request that began last.
+  // Of the request that began last, as all that follow.
+  void name(std::string_view kind) { requests_.back().kind = kind; }
   void key(const Space& space, std::string_view bytes, mixer::Access access);
   void unknown() { reach(Reach::kUnknown); }
   void everything() { reach(Reach::kEverything); }

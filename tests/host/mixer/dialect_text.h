@@ -2,6 +2,7 @@
 // What a dialect finds, as text, however the bytes are cut.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <random>
 #include <string>
@@ -16,63 +17,68 @@ inline const char* access_letter(mixer::Access access) {
   return kLetters[static_cast<uint32_t>(access)];
 }
 
-// "set W:item/a"; "?" behind it: unknown, "!": conflicts with everything.
-inline std::string text_of(const host::Requests& requests, size_t i) {
-  std::string text(requests.at(i).kind);
-  size_t key = requests.at(i).first_key;
-  for (const mixer::Key& k : requests.keys_of(i)) {
-    text += std::string(" ") + access_letter(k.access) + ":" + requests.text_of(key++);
-  }
-  if (requests.at(i).reach == host::Reach::kUnknown) text += " ?";
-  if (requests.at(i).reach == host::Reach::kEverything) text += " !";
-  return text;
-}
-
 using Lines = std::vector<std::string>;
 
 // A stream and what was found in it so far.
 class Reading {
  public:
   explicit Reading(const host::Dialect& dialect) : dialect_(dialect) { requests_.keep_texts(); }
+
   void feed(std::string_view bytes) {
     requests_.clear();
     dialect_.read(stream_, bytes, requests_);
     for (size_t i = 0; i < requests_.count(); ++i) {
-      if (!requests_.at(i).continued) {
-        lines_.push_back(text_of(requests_, i));
-        ids_.emplace_back();
-      } else {
-        add_more(i);
-      }
-      const auto keys = requests_.keys_of(i);
-      ids_.back().assign(keys.begin(), keys.end());
+      if (!requests_.at(i).continued) found_.emplace_back();
+      take(i, found_.back());
     }
   }
-  [[nodiscard]] const Lines& lines() const { return lines_; }
+  // "set W:item/a"; "?" behind it: unknown, "!": conflicts with everything.
+  [[nodiscard]] Lines lines() const {
+    Lines all;
+    for (const Found& found : found_) {
+      std::string text = found.kind;
+      for (size_t k = 0; k < found.keys.size(); ++k) {
+        text += std::string(" ") + access_letter(found.keys[k].access) + ":" + found.texts[k];
+      }
+      if (found.reach == host::Reach::kUnknown) text += " ?";
+      if (found.reach == host::Reach::kEverything) text += " !";
+      all.push_back(text);
+    }
+    return all;
+  }
   // Footprints of the requests, in order.
-  [[nodiscard]] const std::vector<std::vector<mixer::Key>>& ids() const { return ids_; }
+  [[nodiscard]] std::vector<std::vector<mixer::Key>> ids() const {
+    std::vector<std::vector<mixer::Key>> all;
+    for (const Found& found : found_) all.push_back(found.keys);
+    return all;
+  }
   [[nodiscard]] const host::Stream& stream() const { return stream_; }
 
  private:
-  // Keys that a later piece names come behind those that are known.
-  void add_more(size_t i) {
-    const size_t known = ids_.back().size();
-    const size_t count = requests_.keys_of(i).size();
-    for (size_t k = known; k < count; ++k) {
-      const mixer::Key& key = requests_.keys_of(i)[k];
-      lines_.back() += std::string(" ") + access_letter(key.access) + ":" +
-                       requests_.text_of(requests_.at(i).first_key + k);
+  struct Found {
+    std::string kind;
+    host::Reach reach = host::Reach::kKeys;
+    std::vector<mixer::Key> keys;
+    std::vector<std::string> texts;
+  };
+
+  // A later piece of a request brings all keys known before, and may bring more.
+  void take(size_t i, Found& found) {
+    found.kind = requests_.at(i).kind;
+    found.reach = requests_.at(i).reach;
+    const auto keys = requests_.keys_of(i);
+    ASSERT_GE(keys.size(), found.keys.size());
+    ASSERT_TRUE(std::equal(found.keys.begin(), found.keys.end(), keys.begin()));
+    for (size_t k = found.keys.size(); k < keys.size(); ++k) {
+      found.keys.push_back(keys[k]);
+      found.texts.push_back(requests_.text_of(requests_.at(i).first_key + k));
     }
-    const bool had = lines_.back().ends_with(" ?") || lines_.back().ends_with(" !");
-    if (!had && requests_.at(i).reach == host::Reach::kUnknown) lines_.back() += " ?";
-    if (!had && requests_.at(i).reach == host::Reach::kEverything) lines_.back() += " !";
   }
 
   const host::Dialect& dialect_;
   host::Stream stream_;
   host::Requests requests_;
-  Lines lines_;
-  std::vector<std::vector<mixer::Key>> ids_;
+  std::vector<Found> found_;
 };
 
 inline Lines lines_of(const host::Dialect& dialect, std::string_view bytes) {
