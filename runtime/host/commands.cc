@@ -8,6 +8,8 @@
 
 #include "runtime/host/coordinator.h"
 #include "runtime/host/doctor.h"
+#include "runtime/host/mixer/choice.h"
+#include "runtime/host/mixer/explain.h"
 #include "runtime/host/refusal.h"
 #include "runtime/host/report_store.h"
 #include "runtime/host/server_file.h"
@@ -98,6 +100,16 @@ int report_command(const CommandLine& line) {
     return show_report(store, line.words[1], json);
   }
   throw Refusal(kExitUsage, "report wants 'list' or 'show ID'", "see evenkeel report --help");
+}
+
+int mixer_command(const CommandLine& line) {
+  if (line.words.size() != 1 || line.words[0] != "explain") {
+    throw Refusal(kExitUsage, "mixer wants 'explain'", "see evenkeel mixer --help");
+  }
+  const std::string rules = line.options.rules.empty() ? "memcached" : line.options.rules;
+  const std::unique_ptr<Dialect> dialect = make_dialect(rules);
+  fmt::print("{}", explain(*dialect, read_all(stdin)));
+  return 0;
 }
 
 int doctor_command() { return print_findings(examine_machine()) ? 0 : 1; }

@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "runtime/host/clock.h"
+#include "runtime/host/mixer/choice.h"
 #include "runtime/host/refusal.h"
 
 namespace evenkeel::host {
@@ -66,6 +67,7 @@ Coordinator::Coordinator(const Options& options, std::string server_path,
                guard_},
               options),
       batch_(*deck_),
+      mixer_(make_mixer(options, stats_)),
       admin_(state_),
       launch_{std::move(server_path), std::move(arguments), std::move(library), &deck_, &signals_,
               open_files_soft},
@@ -274,9 +276,17 @@ void Coordinator::run_batch(uint64_t now_ns) {
   if (options_.mode == wire::Mode::kSequential) {
     repair_.run_sequentially(batch_, timers_expired);
   } else {
+    mix();
     execute_in_parallel();
   }
   batch_.clear();
+}
+
+void Coordinator::mix() {
+  if (mixer_ == nullptr) return;
+  const uint64_t started = monotonic_ns();
+  mixer_->group(batch_);
+  stats_.mix_ns += monotonic_ns() - started;
 }
 
 void Coordinator::maybe_inject_crash() {

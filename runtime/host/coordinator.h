@@ -3,6 +3,7 @@
 // Threads: one, the main one; replicas die with it (PR_SET_PDEATHSIG is bound to the thread).
 // Memory:  no allocation per batch in steady state.
 // Errors:  Refusal before the server starts; afterwards every end is an exit status or a signal.
+#include <memory>
 #include <random>
 #include <string>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "runtime/host/evidence.h"
 #include "runtime/host/executor.h"
 #include "runtime/host/guard.h"
+#include "runtime/host/mixer/batch_mixer.h"
 #include "runtime/host/network.h"
 #include "runtime/host/options.h"
 #include "runtime/host/rejoin.h"
@@ -49,6 +51,7 @@ class Coordinator {
   uint32_t look_again();
   void attend(uint32_t sources);
   void run_batch(uint64_t now_ns);
+  void mix();
   void execute_in_parallel();
   void maybe_inject_crash();  // --inject-crash
   [[nodiscard]] uint64_t patience_ns() const;
@@ -70,6 +73,7 @@ class Coordinator {
   Guard guard_;
   Repair repair_;
   Batch batch_;
+  std::unique_ptr<BatchMixer> mixer_;  // null: --mixer none
   AdminEndpoint admin_;
   Launch launch_;
   Rejoin rejoin_;

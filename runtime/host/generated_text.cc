@@ -86,13 +86,14 @@ _evenkeel() {{
     run) COMPREPLY=($(compgen -W "{} --" -- "$word")) ;;
     status) COMPREPLY=($(compgen -W "{}" -- "$word")) ;;
     report) COMPREPLY=($(compgen -W "list show {}" -- "$word")) ;;
+    mixer) COMPREPLY=($(compgen -W "explain {}" -- "$word")) ;;
     completion) COMPREPLY=($(compgen -W "bash" -- "$word")) ;;
   esac
 }}
 complete -F _evenkeel evenkeel
 )",
       value_cases(), joined_commands(), options_of(kForRun), options_of(kForStatus),
-      options_of(kForReport));
+      options_of(kForReport), options_of(kForMixer));
 }
 
 std::string man_page() {

@@ -13,6 +13,7 @@ int dispatch(const CommandLine& line) {
   if (line.command == "run") return run_command(line);
   if (line.command == "status") return status_command(line);
   if (line.command == "report") return report_command(line);
+  if (line.command == "mixer") return mixer_command(line);
   if (line.command == "doctor") return doctor_command();
   if (line.command == "completion") return completion_command(line);
   if (line.command == "man") return man_command();

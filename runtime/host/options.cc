@@ -94,6 +94,17 @@ void set_force_mismatch(Options& o, const std::string& v) {
 void set_inject_crash(Options& o, const std::string& v) {
   o.inject_crash = number(v, 0, UINT64_MAX);
 }
+void set_mixer(Options& o, const std::string& v) {
+  if (v.empty()) throw std::invalid_argument("the name is empty");
+  o.mixer = v;
+}
+void set_rules(Options& o, const std::string& v) {
+  if (v.empty()) throw std::invalid_argument("the name is empty");
+  o.rules = v;
+}
+void set_mixer_lies(Options& o, const std::string& v) {
+  o.mixer_lies = static_cast<uint32_t>(number(v, 0, 100));
+}
 void set_json(Options& o, const std::string& v) {
   o.json = choice<bool>(v, {{"true", true}, {"1", true}, {"false", false}, {"0", false}});
 }
@@ -124,6 +135,10 @@ constexpr OptionRow kOptions[] = {
      "execute a batch again, one input at a time, if one input took a lock twice and another took "
      "it in between; learn: until that has proved harmless",
      kForRun, false, set_guard},
+    {"mixer", "none|group-all|DIALECT|FILE", "none",
+     "which requests of a batch may run together: all; or those that do not conflict, by the "
+     "protocol (DIALECT) or by rules (FILE)",
+     kForRun, false, set_mixer},
     {"state-dir", "DIR", "$XDG_STATE_HOME/evenkeel; /var/lib/evenkeel for root",
      "where reports and the status socket live", kEverywhere, false, set_state_dir},
     {"name", "NAME", "base name of the server", "name of this run; two runs cannot share one",
@@ -138,6 +153,10 @@ constexpr OptionRow kOptions[] = {
      set_force_mismatch},
     {"inject-crash", "N", "0", "test hook: crash a thread of a replica in one batch of N", kForRun,
      true, set_inject_crash},
+    {"mixer-lies", "N", "0", "test hook: of a hundred footprints, so many are wrong", kForRun, true,
+     set_mixer_lies},
+    {"rules", "FILE|DIALECT", "memcached", "what explains the requests, as for run --mixer",
+     kForMixer, false, set_rules},
     {"json", "", "", "print JSON", kForStatus | kForReport, false, set_json},
 };
 
@@ -146,6 +165,8 @@ constexpr CommandRow kCommands[] = {
     {"status", "[--name NAME] [--json]", "show the counters of a running server"},
     {"report", "list|show [ID] [--name NAME] [--json]",
      "read the reports of divergences and faults"},
+    {"mixer", "explain [--rules FILE|DIALECT]",
+     "read requests from standard input and show what each reads and writes"},
     {"doctor", "", "show what this kernel offers, what is used, and what is missing"},
     {"completion", "bash", "print a completion script for the shell"},
     {"man", "", "print the manual page"},

@@ -29,10 +29,13 @@ struct Options {
   uint32_t carriers = 0;        // 0: number of processors
   uint64_t force_mismatch = 0;  // 0: never; N: every Nth batch
   uint64_t inject_crash = 0;    // 0: never; N: one batch in N, at random
+  std::string mixer;            // empty: none
+  std::string rules;            // mixer explain: as for `mixer`
+  uint32_t mixer_lies = 0;      // of a hundred footprints
   bool json = false;
 };
 
-enum CommandBit : uint32_t { kForRun = 1, kForStatus = 2, kForReport = 4 };
+enum CommandBit : uint32_t { kForRun = 1, kForStatus = 2, kForReport = 4, kForMixer = 8 };
 
 struct OptionRow {
   const char* name;      // without the dashes; the environment variable follows from it
