@@ -144,6 +144,10 @@ bool lives(const wire::Deck& deck, uint32_t replica) {
   return (deck.live_mask.load(std::memory_order_acquire) >> replica & 1) != 0;
 }
 
+Peer source_of(const wire::Deck& deck, const wire::Replica& theirs) {
+  return deck.boot.offline != 0 ? Peer(theirs.pid, deck.boot.state_fd) : Peer(theirs.pid);
+}
+
 uint32_t present_primary(const wire::Deck& deck) {
   return __atomic_load_n(&deck.command.primary, __ATOMIC_ACQUIRE);
 }
@@ -192,7 +196,7 @@ wire::Token join(wire::Deck& deck, uint32_t replica) {
   const wire::Replica& theirs = deck.replicas[await_source(deck, replica)];
   wire::Replica& mine = deck.replicas[replica];
   check_layout(mine, theirs);
-  const Peer peer(theirs.pid);
+  const Peer peer = source_of(deck, theirs);
   take_over_state(deck, peer, theirs, mine);
   must(kernel::take_over_identity(peer), "cannot take over the process's identity");
   return theirs.result.token;
