@@ -29,6 +29,18 @@ uint64_t random_seed() {
   return seed;
 }
 
+record::Run run_of(const Options& options, const std::string& server_path) {
+  record::Run run;
+  run.set_name(options.name);
+  run.set_version(EVENKEEL_VERSION);
+  run.set_server(server_path);
+  run.set_started_realtime_ns(realtime_ns());
+  run.set_replicas(options.replicas);
+  run.set_order(options.order == wire::Order::kRecorded ? "recorded" : "independent");
+  run.set_follower(follower_of(options) == wire::Follower::kSerial ? "serial" : "parallel");
+  return run;
+}
+
 // In the process that the user started: ends when the daemon is up, or as the daemon failed.
 [[noreturn]] void wait_for_daemon(int pipe, pid_t daemon, const Signals& signals) {
   char up = 0;
@@ -58,9 +70,9 @@ Coordinator::Coordinator(const Options& options, std::string server_path,
       conductor_(*deck_, replicas_, externals_, signals_, stats_,
                  options.hang_timeout_s * kNsPerSecond),
       executor_(*deck_, replicas_, conductor_, externals_, stats_),
-      evidence_(*deck_, replicas_, executor_),
+      evidence_(*deck_, replicas_, executor_, run_of(options, server_path)),
       release_(connections_, network_),
-      reports_(state_.reports()),
+      reports_(state_.reports(), options.report_bytes),
       guard_(*deck_, stats_, options.guard, state_.path() / "guard.json"),
       repair_({*deck_, replicas_, executor_, evidence_, release_, connections_, reports_, stats_,
                guard_},
@@ -150,12 +162,11 @@ bool Coordinator::try_start_up() {
 void Coordinator::restart_sequentially() {
   ++stats_.divergences;
   ++stats_.reexecutions;
-  Report report = evidence_.collect(ReportKind::kDivergence, nullptr, options_.name);
-  report.actions.emplace_back(
-      "all replicas were ended and start-up was executed again, sequentially");
-  report.outcome = "nothing had been released";
-  reports_.name(report);
-  reports_.save(report);
+  Report report = evidence_.collect(record::DIVERGENCE, nullptr);
+  report.add_actions("all replicas were ended and start-up was executed again, sequentially");
+  report.set_outcome("nothing had been released");
+  reports_.admit(report);
+  reports_.save(report, Durability::kMachine);
   replicas_.kill_all();
   externals_.reset();
   deck_.clear();

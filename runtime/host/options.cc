@@ -94,6 +94,10 @@ void set_force_mismatch(Options& o, const std::string& v) {
 void set_inject_crash(Options& o, const std::string& v) {
   o.inject_crash = number(v, 0, UINT64_MAX);
 }
+void set_report_bytes(Options& o, const std::string& v) {
+  o.report_bytes = choice<record::ReportBytes>(
+      v, {{"full", record::FULL}, {"changed", record::CHANGED}, {"none", record::NONE}});
+}
 void set_json(Options& o, const std::string& v) {
   o.json = choice<bool>(v, {{"true", true}, {"1", true}, {"false", false}, {"0", false}});
 }
@@ -134,6 +138,10 @@ constexpr OptionRow kOptions[] = {
      kForRun, false, set_hang_timeout},
     {"carriers", "N", "0: the number of processors",
      "kernel threads that run the threads of a parallel replica", kForRun, false, set_carriers},
+    {"report-bytes", "full|changed|none", "full",
+     "what reports keep of memory, requests and answers, which can be secrets: all that explains "
+     "them, only the bytes that differ, or none",
+     kForRun, false, set_report_bytes},
     {"force-mismatch", "N", "0", "test hook: report every Nth batch as different", kForRun, true,
      set_force_mismatch},
     {"inject-crash", "N", "0", "test hook: crash a thread of a replica in one batch of N", kForRun,

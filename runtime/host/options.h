@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/host/report.pb.h"
 #include "runtime/wire.h"
 
 namespace evenkeel::host {
@@ -29,6 +30,7 @@ struct Options {
   uint32_t carriers = 0;        // 0: number of processors
   uint64_t force_mismatch = 0;  // 0: never; N: every Nth batch
   uint64_t inject_crash = 0;    // 0: never; N: one batch in N, at random
+  record::ReportBytes report_bytes = record::FULL;
   bool json = false;
 };
 

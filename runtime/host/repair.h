@@ -85,7 +85,7 @@ class Repair {
   [[noreturn]] void fail_through(uint32_t step);
   void adopt(const Batch* batch, const std::string& while_doing);
   [[nodiscard]] uint32_t leak_source() const;
-  [[nodiscard]] Report open_report(ReportKind kind, const Batch* batch);
+  [[nodiscard]] Report open_report(record::Kind kind, const Batch* batch);
   [[nodiscard]] Report open_suspicion(const Batch& batch);
   void did(std::string what);
   void save(Report& report, std::string outcome);
