@@ -14,6 +14,10 @@ constexpr uint64_t kStateMagic = 0x6574617453'6b45;  // "EkState"
 constexpr uint32_t kStateVersion = 1;
 constexpr uint32_t kMaxStateSegments = 1 << 20;  // more: the state is not stored
 
+// Where replicas map files.
+constexpr uint64_t kMappedFilesBegin = 0x2e00'0000'0000;
+constexpr uint64_t kMappedFilesBytes = uint64_t{1} << 40;
+
 struct StateHeader {
   uint64_t magic;
   uint32_t version;

@@ -8,6 +8,7 @@
 
 #include "runtime/core/layout.h"
 #include "runtime/kernel/memory.h"
+#include "runtime/wire.h"
 #include "shim/memory_maps.h"
 
 namespace evenkeel::shim {
@@ -66,6 +67,9 @@ void visit_mapping(void* context, const Mapping& mapping) {
   visit.mapping = &mapping;
   kernel::for_each_file_part({mapping.begin, mapping.end - mapping.begin}, take_over_part, &visit);
 }
+
+static_assert(kFileArena.begin == wire::kMappedFilesBegin);
+static_assert(kFileArena.bytes == wire::kMappedFilesBytes);
 
 void take_over_stored_part(void* context, Range part, int protection) {
   auto& visit = *static_cast<Visit*>(context);

@@ -74,8 +74,9 @@ Coordinator::Coordinator(const Options& options, std::string server_path,
       release_(connections_, network_),
       reports_(state_.reports(), options.report_bytes),
       guard_(*deck_, stats_, options.guard, state_.path() / "guard.json"),
+      diagnosis_({*deck_, replicas_, executor_, reports_, launch_}, options_),
       repair_({*deck_, replicas_, executor_, evidence_, release_, connections_, reports_, stats_,
-               guard_},
+               guard_, diagnosis_},
               options),
       batch_(*deck_),
       admin_(state_),
@@ -221,6 +222,7 @@ void Coordinator::serve() {
   for (;;) {
     gather();
     rejoin_.attend();
+    diagnosis_.attend();
     const bool due = executor_.choked() || executor_.next_deadline_ns() <= woke_ns_;
     if (batch_.urgent() || due) run_batch(woke_ns_);
   }
@@ -229,9 +231,10 @@ void Coordinator::serve() {
 uint64_t Coordinator::patience_ns() const {
   if (batch_.urgent() || executor_.choked()) return 0;
   const uint64_t deadline = executor_.next_deadline_ns();
-  if (deadline == UINT64_MAX) return rejoin_.patience_ns();
+  const uint64_t patience = std::min(rejoin_.patience_ns(), diagnosis_.patience_ns());
+  if (deadline == UINT64_MAX) return patience;
   const uint64_t now = monotonic_ns();
-  return deadline > now ? std::min(deadline - now, rejoin_.patience_ns()) : 0;
+  return deadline > now ? std::min(deadline - now, patience) : 0;
 }
 
 void Coordinator::gather() {

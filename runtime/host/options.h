@@ -15,6 +15,13 @@ namespace evenkeel::host {
 // state before it, or end as the bare server would.
 enum class Poison : uint32_t { kDrop, kCrash };
 
+// How a stored batch is executed again.
+enum class Schedule : uint32_t {
+  kRecorded,    // ordered operations as the primary recorded them in the failed execution
+  kParallel,    // free, on all carriers
+  kSequential,  // one input at a time, one thread at a time: as a repair does it
+};
+
 struct Options {
   uint32_t replicas = 2;
   wire::Order order = wire::Order::kRecorded;
@@ -31,10 +38,13 @@ struct Options {
   uint64_t force_mismatch = 0;  // 0: never; N: every Nth batch
   uint64_t inject_crash = 0;    // 0: never; N: one batch in N, at random
   record::ReportBytes report_bytes = record::FULL;
+  uint64_t diagnose_limit = 48 << 20;  // bytes of state; 0: no diagnosis
+  Schedule schedule = Schedule::kRecorded;
+  uint32_t times = 1;
   bool json = false;
 };
 
-enum CommandBit : uint32_t { kForRun = 1, kForStatus = 2, kForReport = 4 };
+enum CommandBit : uint32_t { kForRun = 1, kForStatus = 2, kForReport = 4, kForReplay = 8 };
 
 struct OptionRow {
   const char* name;      // without the dashes; the environment variable follows from it

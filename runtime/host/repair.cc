@@ -94,6 +94,7 @@ void Repair::repair(Batch& batch, Verdict verdict, bool forced) {
   const record::Kind kind = kind_of(parts_.deck, parts_.replicas.live_mask());
   const bool divergence = kind == record::DIVERGENCE;
   if (kind == record::DEADLOCK) ++parts_.stats.deadlocks;
+  const uint32_t sequence = parts_.deck.command_sequence.load();  // of the execution
   Report report = open_report(kind, &batch);
   // A real difference in a batch that was to be forced is a real one.
   report.set_forced(forced && divergence && report.differing_pages() == 0 &&
@@ -101,8 +102,10 @@ void Repair::repair(Batch& batch, Verdict verdict, bool forced) {
   divergence ? ++parts_.stats.divergences : ++parts_.stats.faults;
   if (report.forced()) ++parts_.stats.forced;
   if (!report.forced()) parts_.guard.blame(parts_.replicas.primary());
+  parts_.diagnosis.prepare(report, batch, sequence);
   reexecute(batch, &report);
   save(report, outcome());
+  parts_.diagnosis.begin(report, !leaked_ && !dropped_ && !left_standing_);
 }
 
 void Repair::reexecute(Batch& batch, Report* report) {

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "runtime/host/batch.h"
+#include "runtime/host/diagnosis.h"
 #include "runtime/host/evidence.h"
 #include "runtime/host/executor.h"
 #include "runtime/host/guard.h"
@@ -37,6 +38,7 @@ class Repair {
     ReportStore& reports;
     Stats& stats;
     Guard& guard;
+    Diagnosis& diagnosis;
   };
 
   Repair(const Parts& parts, const Options& options)
