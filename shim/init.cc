@@ -149,6 +149,7 @@ void build_kernel(wire::Deck& deck) {
   sys::close(deck_fd()).ignore();  // mapped; the number is the server's
   const bool shares_image = deck.boot.replica_count > 1 && deck.boot.image_fd >= 0;
   g_image_fd = shares_image ? kernel::move_fd_high(deck.boot.image_fd) : -1;
+  if (deck.boot.offline != 0) set_stored_source(kernel::move_fd_high(deck.boot.state_fd));
   kernel::init_stdio();
   sync::init();
   init_thread_hooks();

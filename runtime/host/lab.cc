@@ -90,7 +90,8 @@ void Lab::start() {
   }
   wire::Boot& boot = deck_->boot;
   boot.replica_count = replicas_.count();
-  boot.image_fd = -1;
+  // One replica alone inherits it, and shares it with nobody either.
+  boot.image_fd = replicas_.count() == 1 ? deck_.image_fd() : -1;
   boot.offline = 1;
   boot.state_fd = state_fd_.get();
   boot.guard = wire::Guard::kOff;

@@ -14,6 +14,9 @@
 namespace evenkeel::host {
 namespace {
 
+constexpr char kNoState[] = "the server ends instead of executing the stored batch";
+constexpr char kSamePlace[] = "replay where files and machine are as they were for the server";
+
 void raise_open_files() {
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
@@ -55,7 +58,7 @@ std::string token_text(const wire::Token& token) {
 
 }  // namespace
 
-int replay_command(const CommandLine& line) {
+int replay_command(const CommandLine& line) try {
   if (line.words.size() != 1) {
     throw Refusal(kExitUsage, "replay wants one bundle", "see evenkeel replay --help");
   }
@@ -82,15 +85,19 @@ int replay_command(const CommandLine& line) {
   }
   fmt::print("diverged {} of {}\n", diverged, line.options.times);
   return 0;
+} catch (const Ending&) {
+  throw Refusal(1, kNoState, kSamePlace);
 }
 
-int diagnose_command(const CommandLine& line) {
+int diagnose_command(const CommandLine& line) try {
   if (line.words.size() != 1) throw Refusal(kExitUsage, "diagnose wants one bundle", "");
   const StateFile state(line.words[0]);
   raise_open_files();
   Lab lab(state);
   const record::Diagnosis found = diagnose(lab, ranges_of(state), ExperimentLimits{});
   return found.SerializeToOstream(&std::cout) && std::cout.flush() ? 0 : 1;
+} catch (const Ending&) {
+  throw Refusal(1, kNoState, kSamePlace);
 }
 
 }  // namespace evenkeel::host
