@@ -23,12 +23,14 @@
 
 #include "runtime/wire_files.h"
 #include "runtime/wire_guard.h"
+#include "runtime/wire_state.h"
 #include "runtime/wire_waits.h"
+#include "runtime/wire_watch.h"
 
 namespace evenkeel::wire {
 
 constexpr uint64_t kMagic = 0x6c65656b6e657645;  // "Evenkeel"
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 constexpr uint64_t kDeckAddress = 0x3000'0000'0000;
 
 // Environment that the coordinator gives to a replica; the preloaded library removes all of it, and
@@ -128,6 +130,9 @@ enum CommandFlag : uint32_t {
   // A replacement takes the state of `primary`, which all others have committed (kCommit may come
   // with it); `joiner` names it. No execution.
   kJoin = 1 << 7,
+  // The primary leaves a copy of itself behind, a process that only keeps the memory as it is after
+  // kRollback: Replica::frozen_pid.
+  kFreeze = 1 << 8,
 };
 
 struct Command {
@@ -155,6 +160,10 @@ struct Command {
   // 1: a deadlock is left standing, as the bare server would: kQuiescent.
   uint32_t let_deadlock;
   uint32_t joiner;  // kJoin: index of the replacement
+  // 1: the order log is complete already: everybody follows it, nobody records.
+  uint32_t follow_log;
+  // 1: the primary runs one thread at a time and notes accesses to Deck::watch.
+  uint32_t watch;
 };
 
 // ---------------------------------------------------------------- results
@@ -393,6 +402,9 @@ struct Replica {
   alignas(64) Result result;
   GuardResult guard;
   Waits waits;
+  int32_t frozen_pid;  // kFreeze: of the copy; < 0: -errno
+  uint32_t frozen_reserved;
+  Token frozen_token;  // of the state it keeps
   alignas(64) std::atomic<uint64_t> counters[kCounters];
   alignas(64) ExternalCall external;
   std::atomic<uint64_t> unhandled_syscalls[kMaxSyscalls];
@@ -400,6 +412,7 @@ struct Replica {
   std::atomic<uint32_t> region_count;
   Region regions[kMaxRegions];
   Report report;
+  Accesses accesses;
 };
 
 struct Boot {  // written by the coordinator before any replica starts, constant afterwards
@@ -421,7 +434,11 @@ struct Boot {  // written by the coordinator before any replica starts, constant
   int32_t image_fd;     // memfd of the shared committed image, inherited
   uint32_t verify;      // 0: no comparison and no hashing (one replica)
   Guard guard;
-  uint32_t reserved[7];
+  // 1: an execution for its own sake, from a stored state: nothing may reach files, and answers
+  // that the state does not hold are refused.
+  uint32_t offline;
+  int32_t state_fd;  // offline: file of the state that replicas start from, inherited
+  uint32_t reserved[5];
 };
 
 struct Deck {
@@ -453,6 +470,7 @@ struct Deck {
   Input inputs[kMaxInputs];
   alignas(4096) uint8_t input_bytes[kInputBytes];
   LearntTable learnt;
+  Watch watch;
   alignas(4096) Replica replicas[kMaxReplicas];
   alignas(4096) OrderLog log;
   alignas(4096) FileMemos files;
@@ -460,7 +478,7 @@ struct Deck {
 };
 
 static_assert(std::atomic<uint64_t>::is_always_lock_free);
-static_assert(std::is_trivially_copyable_v<Command> && sizeof(Command) == 96);
+static_assert(std::is_trivially_copyable_v<Command> && sizeof(Command) == 104);
 static_assert(std::is_trivially_copyable_v<Input> && sizeof(Input) == 40);
 static_assert(std::is_trivially_copyable_v<Result> && sizeof(Result) == 144);
 static_assert(std::is_trivially_copyable_v<OutputRecord> && sizeof(OutputRecord) == 16);

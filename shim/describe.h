@@ -7,8 +7,8 @@
 
 namespace evenkeel::shim {
 
-// Brings the Merkle tree up to date; returns how many hashed pages really changed. `all`: also pages
-// that equal the image, because the image changed under the tree.
+// Brings the Merkle tree up to date; returns how many hashed pages really changed. `all`: also
+// pages that equal the image, because the image changed under the tree.
 uint32_t hash_changed(const snapshot::DirtyPages& dirty, bool all = false);
 
 // kDescribe: the changed leaves. kDump: whole pages with the heap objects on them.

@@ -8,6 +8,7 @@
 #include "shim/interruption.h"
 #include "shim/real_signals.h"
 #include "shim/text_range.h"
+#include "shim/watch.h"
 #include "snapshot/snapshot.h"
 
 namespace evenkeel::shim {
@@ -38,6 +39,8 @@ void handle_fault(int number, siginfo_t* info, void* opaque) {
   auto& context = *static_cast<ucontext_t*>(opaque);
   const auto address = reinterpret_cast<uint64_t>(info->si_addr);
   const bool write = (reg(context, REG_ERR) & kWriteFault) != 0;
+  if (number == SIGSEGV && handle_watched_access(*info, context)) return;
+  if (number == SIGTRAP && handle_step(*info, context)) return;
   if (number == SIGSEGV && write && snapshot::handle_write_fault(address)) return;
   const uint64_t code = reg(context, REG_RIP);
   if (is_own(number, code)) die_of_fault(number, address, code);

@@ -8,6 +8,7 @@
 
 #include "runtime/core/layout.h"
 #include "runtime/kernel/memory.h"
+#include "runtime/wire.h"
 #include "shim/memory_maps.h"
 
 namespace evenkeel::shim {
@@ -67,10 +68,25 @@ void visit_mapping(void* context, const Mapping& mapping) {
   kernel::for_each_file_part({mapping.begin, mapping.end - mapping.begin}, take_over_part, &visit);
 }
 
+static_assert(kFileArena.begin == wire::kMappedFilesBegin);
+static_assert(kFileArena.bytes == wire::kMappedFilesBytes);
+
+void take_over_stored_part(void* context, Range part, int protection) {
+  auto& visit = *static_cast<Visit*>(context);
+  if (visit.result.ok()) visit.result = copy(visit.peer, part, protection);
+}
+
 }  // namespace
 
 sys::Result take_over_file_mappings(const Peer& peer) {
-  if (kernel::used_end(kFileArena) == kFileArena.begin) return sys::Result(0);
+  const uint64_t used_end = kernel::used_end(kFileArena);
+  if (used_end == kFileArena.begin) return sys::Result(0);
+  if (peer.stored()) {
+    Visit stored{peer, sys::Result(0), nullptr};
+    kernel::for_each_file_part({kFileArena.begin, used_end - kFileArena.begin},
+                               take_over_stored_part, &stored);
+    return stored.result;
+  }
   Visit visit{peer, sys::Result(0), nullptr};
   const auto listed = for_each_mapping(peer.pid(), visit_mapping, &visit);
   return listed.ok() ? visit.result : listed;

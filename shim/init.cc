@@ -35,6 +35,7 @@
 #include "shim/state_transfer.h"
 #include "shim/thread_hooks.h"
 #include "shim/user_dispatch.h"
+#include "shim/watch.h"
 #include "snapshot/snapshot.h"
 #include "verify/verify.h"
 
@@ -108,10 +109,15 @@ snapshot::Backend backend_of(wire::Tracker tracker) {
                                                               : snapshot::Backend::kMprotect;
 }
 
+void prepare_kernel_write(void* address, size_t bytes) {
+  stop_watching(address, bytes);
+  snapshot::prepare_kernel_write(address, bytes);
+}
+
 void start_snapshot(const wire::Deck& deck, bool replacement) {
   must(snapshot::init({backend_of(deck.boot.tracker), g_image_fd, deck.boot.verify != 0}),
        "cannot track memory; see `evenkeel doctor`, or use --tracker mprotect");
-  kernel::set_kernel_write_hook(snapshot::prepare_kernel_write);
+  kernel::set_kernel_write_hook(prepare_kernel_write);
   if (deck.boot.verify != 0) must(verify::init(), "cannot map the Merkle tree");
   if (replacement) return prepare_memory(kernel::replica());
   track_memory(kernel::replica(), replica_number() == deck.command.primary, deck.boot.verify != 0);
@@ -141,7 +147,9 @@ void build_kernel(wire::Deck& deck) {
   sched::set_batch_time({0, deck.boot.monotonic_ns, deck.boot.realtime_ns, 0, deck.boot.seed});
   kernel::init(deck, replica_number());
   sys::close(deck_fd()).ignore();  // mapped; the number is the server's
-  g_image_fd = deck.boot.replica_count > 1 ? kernel::move_fd_high(deck.boot.image_fd) : -1;
+  const bool shares_image = deck.boot.replica_count > 1 && deck.boot.image_fd >= 0;
+  g_image_fd = shares_image ? kernel::move_fd_high(deck.boot.image_fd) : -1;
+  if (deck.boot.offline != 0) set_stored_source(kernel::move_fd_high(deck.boot.state_fd));
   kernel::init_stdio();
   sync::init();
   init_thread_hooks();

@@ -7,6 +7,7 @@
 #include "runtime/sched/lock.h"
 #include "shim/interruption.h"
 #include "shim/real_signals.h"
+#include "shim/watch.h"
 
 namespace evenkeel::shim {
 namespace {
@@ -29,8 +30,9 @@ void note_position(const sched::Thread& thread, uint64_t code) {
 bool interruptible(const ucontext_t& context) {
   const auto code = static_cast<uint64_t>(context.uc_mcontext.gregs[REG_RIP]);
   const auto stack_pointer = static_cast<uint64_t>(context.uc_mcontext.gregs[REG_RSP]);
-  return sched::carrier().current != nullptr && !sched::lock_held_by_this_carrier() &&
-         !in_runtime_text(code) && !on_alternate_stack(stack_pointer);
+  return !stepping() && sched::carrier().current != nullptr &&
+         !sched::lock_held_by_this_carrier() && !in_runtime_text(code) &&
+         !on_alternate_stack(stack_pointer);
 }
 
 void handle_watchdog(int, siginfo_t* info, void* opaque) {

@@ -20,9 +20,11 @@
 #include "runtime/sched/timers.h"
 #include "runtime/sync/deadlock.h"
 #include "shim/describe.h"
+#include "shim/freeze.h"
 #include "shim/preemption.h"
 #include "shim/state_transfer.h"
 #include "shim/used_memory.h"
+#include "shim/watch.h"
 #include "snapshot/snapshot.h"
 #include "verify/verify.h"
 
@@ -81,12 +83,13 @@ sched::OrderMode order_mode() {
       boot.order == wire::Order::kIndependent) {
     return sched::OrderMode::kFree;
   }
+  if (command().follow_log != 0) return sched::OrderMode::kReplay;
   return primary() ? sched::OrderMode::kRecord : sched::OrderMode::kReplay;
 }
 
 uint32_t parallelism() {
   const wire::Boot& boot = g.deck->boot;
-  if (command().sequential != 0) return 1;
+  if (command().sequential != 0 || command().watch != 0) return 1;
   const bool serial = !primary() && boot.follower == wire::Follower::kSerial;
   return serial ? 1 : g.carriers;
 }
@@ -171,6 +174,7 @@ Status status_of(const kernel::Outcome& outcome, const kernel::Fault& fault, boo
 void finish_execution() {
   wire::Result& result = g.me->result;
   const uint64_t now = sys::monotonic_ns();
+  end_watch();
   count(wire::kTimeExecute, now - g.started_ns);
   count(wire::kCountBatches, 1);
   if (sched::order_mode() == sched::OrderMode::kRecord) sched::announce_quiet();
@@ -247,7 +251,7 @@ void commit() {
   snapshot::commit(primary());
   if (verifying()) verify::settle();
   g.previous = g.current;
-  kernel::commit_files(primary());
+  kernel::commit_files(primary() && g.deck->boot.offline == 0);
   kernel::memory_committed();
 }
 
@@ -256,6 +260,11 @@ void roll_back() {
   if (verifying()) verify::undo();
   kernel::memory_rolled_back();
   count(wire::kCountRollbacks, 1);
+}
+
+void leave_copy() {
+  g.me->frozen_token = g.previous;
+  g.me->frozen_pid = freeze();
 }
 
 // The primary tells that its commit is complete and its log is new; followers wait for that before
@@ -304,6 +313,7 @@ void begin_execution() {
   g.choked_released = false;
   g.executing = true;
   g.started_ns = sys::monotonic_ns();
+  if (command().watch != 0 && primary()) begin_watch();
 }
 
 // A replacement is about to read this process's memory, if it is the primary's. Whoever has just
@@ -345,6 +355,7 @@ bool obey() {
   if ((flags & wire::kAdopt) != 0) g.previous = adopt_state(*g.deck, g.index);
   if ((flags & wire::kCommit) != 0) commit();
   if ((flags & wire::kRollback) != 0) roll_back();
+  if ((flags & wire::kFreeze) != 0 && primary()) leave_copy();
   if ((flags & wire::kDescribe) != 0) describe(*g.me);
   if ((flags & wire::kDump) != 0) dump(*g.deck, *g.me);
   if ((flags & wire::kExit) != 0) leave();

@@ -24,6 +24,7 @@ constexpr uint64_t kLookNs = 200'000;
 constexpr size_t kRehashPages = 256;  // 2 KiB of addresses
 
 constinit Range g_initial_stack{};
+constinit int g_stored_source = -1;
 constinit uint64_t g_pages[kRehashPages];
 constinit size_t g_page_count = 0;
 
@@ -144,6 +145,10 @@ bool lives(const wire::Deck& deck, uint32_t replica) {
   return (deck.live_mask.load(std::memory_order_acquire) >> replica & 1) != 0;
 }
 
+Peer source_of(const wire::Replica& theirs) {
+  return g_stored_source >= 0 ? Peer(theirs.pid, g_stored_source) : Peer(theirs.pid);
+}
+
 uint32_t present_primary(const wire::Deck& deck) {
   return __atomic_load_n(&deck.command.primary, __ATOMIC_ACQUIRE);
 }
@@ -151,6 +156,8 @@ uint32_t present_primary(const wire::Deck& deck) {
 }  // namespace
 
 void set_initial_stack(Range range) { g_initial_stack = range; }
+
+void set_stored_source(int fd) { g_stored_source = fd; }
 
 void allow_reading() {
   sys::call(SYS_prctl, PR_SET_PTRACER, -1).ignore();  // EINVAL without Yama: nothing to allow
@@ -192,7 +199,7 @@ wire::Token join(wire::Deck& deck, uint32_t replica) {
   const wire::Replica& theirs = deck.replicas[await_source(deck, replica)];
   wire::Replica& mine = deck.replicas[replica];
   check_layout(mine, theirs);
-  const Peer peer(theirs.pid);
+  const Peer peer = source_of(theirs);
   take_over_state(deck, peer, theirs, mine);
   must(kernel::take_over_identity(peer), "cannot take over the process's identity");
   return theirs.result.token;

@@ -14,6 +14,9 @@ namespace evenkeel::shim {
 // What the kernel put on the initial stack: arguments, environment. Servers write titles there.
 void set_initial_stack(Range range);
 
+// The state that join() takes is not another process's, but lies in this file.
+void set_stored_source(int fd);
+
 // Waits until the primary, or whoever succeeds it, has obeyed the present command, and returns its
 // index; `replica` itself if it is the primary or has become so.
 [[nodiscard]] uint32_t await_source(const wire::Deck& deck, uint32_t replica);

@@ -108,6 +108,8 @@ sys::Result map_arenas(int image_fd) {
   }
   // Images double every byte of a core dump. Failure only makes the dump larger.
   sys::madvise(as_pointer(kImageArena.begin), kImageArena.bytes, MADV_DONTDUMP).ignore();
+  // A copy of the process keeps memory, which is what the image is. Failure makes it larger.
+  sys::madvise(as_pointer(kPrivateBegin), kPrivateImageBytes, MADV_DONTFORK).ignore();
   return sys::Result(0);
 }
 

@@ -225,12 +225,13 @@ sys::Result take_over_region(const Peer& peer, const Region& theirs) {
   const auto inserted = insert_peer_region(theirs, shared);
   if (!inserted.ok()) return inserted;
   Region& own = *find_region(theirs.range.begin);
-  const auto copied = transfer::copy(peer, theirs, own, shared);
+  const bool has_image = shared && config_.image_fd >= 0;
+  const auto copied = transfer::copy(peer, theirs, own, has_image);
   if (!copied.ok()) return copied;
   // Pages of shared images are known already; private images are made here.
   Adoption adoption = {&own, image::Copy::kCached};
-  const RunSink sink =
-      shared ? RunSink{[](void*, uint64_t, uint64_t) {}, nullptr} : RunSink{adopt_run, &adoption};
+  const RunSink sink = has_image ? RunSink{[](void*, uint64_t, uint64_t) {}, nullptr}
+                                 : RunSink{adopt_run, &adoption};
   return begin_tracking(own, sink);
 }
 

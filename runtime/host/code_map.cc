@@ -36,14 +36,15 @@ void CodeMap::read(pid_t pid) {
       continue;
     }
     mapping.path = line.substr(std::min(line.size(), static_cast<size_t>(path_at)));
-    if (permissions[2] != 'x' || !mapping.path.starts_with('/')) continue;
+    if (!mapping.path.starts_with('/')) continue;
+    mapping.executable = permissions[2] == 'x';
     mappings_.push_back(std::move(mapping));
   }
 }
 
 const CodeMap::Mapping* CodeMap::find(uint64_t address) const {
   for (const Mapping& m : mappings_) {
-    if (address >= m.begin && address < m.end) return &m;
+    if (m.executable && address >= m.begin && address < m.end) return &m;
   }
   return nullptr;
 }
@@ -67,18 +68,53 @@ std::optional<CodePlace> CodeMap::place_of(uint64_t address) {
 
 std::optional<uint64_t> CodeMap::address_of(const CodePlace& place) {
   for (const Mapping& m : mappings_) {
-    if (m.path != place.module || place.offset - m.offset >= m.end - m.begin) continue;
+    if (!m.executable || m.path != place.module || place.offset - m.offset >= m.end - m.begin)
+      continue;
     if (build_of(m.path) != place.build) return std::nullopt;
     return m.begin + (place.offset - m.offset);
   }
   return std::nullopt;
 }
 
-const std::string& CodeMap::name_of(uint64_t return_address) {
-  const auto known = names_.find(return_address);
-  if (known != names_.end()) return known->second;
+const record::Frame& CodeMap::frame_of(uint64_t address, bool return_address) {
   // The call is what is meant; its return address may already belong to another function.
-  return names_.emplace(return_address, name_code(pid_, return_address - 1)).first->second;
+  const uint64_t instruction = return_address ? address - 1 : address;
+  const auto known = frames_.find(instruction);
+  if (known != frames_.end()) return known->second;
+  if (frames_.size() >= kMaxFrames) frames_.clear();
+  record::Frame& frame = frames_[instruction];
+  frame.set_address(address);
+  frame.set_return_address(return_address);
+  const auto place = place_of(instruction);
+  if (!place) return frame;
+  frame.set_module(place->module);
+  frame.set_build_id(place->build);
+  frame.set_module_offset(place->offset);
+  if (const auto symbol = find_symbol(place->module, place->offset, true)) {
+    frame.set_symbol(symbol->name);
+    frame.set_symbol_offset(symbol->offset);
+  }
+  return frame;
+}
+
+void CodeMap::add_modules(record::Report& report) {
+  read(pid_);
+  std::map<std::string, record::Module*> modules;
+  for (const Mapping& m : mappings_) {
+    record::Module*& module = modules[m.path];
+    if (module == nullptr) {
+      module = report.add_modules();
+      module->set_path(m.path);
+      module->set_build_id(build_of(m.path));
+      module->set_begin(m.begin);
+    }
+    module->set_end(m.end);
+    record::Module::Mapping& mapping = *module->add_mappings();
+    mapping.set_begin(m.begin);
+    mapping.set_end(m.end);
+    mapping.set_file_offset(m.offset);
+    mapping.set_executable(m.executable);
+  }
 }
 
 }  // namespace evenkeel::host

@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "runtime/host/report.pb.h"
+
 namespace evenkeel::host {
 
 struct CodePlace {
@@ -32,24 +34,32 @@ class CodeMap {
   [[nodiscard]] std::optional<CodePlace> place_of(uint64_t address);
   // Absent: the module is not mapped, or is of another build.
   [[nodiscard]] std::optional<uint64_t> address_of(const CodePlace& place);
-  // "store_item+0x12 (memcached)" for a return address.
-  [[nodiscard]] const std::string& name_of(uint64_t return_address);
+  // The place with the name that its module's symbol table gives it. Of a return address the call
+  // before it is named.
+  [[nodiscard]] const record::Frame& frame_of(uint64_t address, bool return_address);
+  // Of a file: its build id, or what tells it apart.
+  const std::string& build_of(const std::string& path);
+  // The files that are mapped.
+  void add_modules(record::Report& report);
 
  private:
+  // Names are looked up once; beyond this many the server makes code as it runs: begin anew.
+  static constexpr size_t kMaxFrames = 65536;
+
   struct Mapping {
     uint64_t begin = 0;
     uint64_t end = 0;
     uint64_t offset = 0;
+    bool executable = false;
     std::string path;
   };
 
   [[nodiscard]] const Mapping* find(uint64_t address) const;
-  const std::string& build_of(const std::string& path);
 
   pid_t pid_ = -1;
-  std::vector<Mapping> mappings_;  // of executable files
+  std::vector<Mapping> mappings_;  // of files
   std::map<std::string, std::string> builds_;
-  std::map<uint64_t, std::string> names_;
+  std::map<uint64_t, record::Frame> frames_;  // by address, less 1 of a return address
 };
 
 }  // namespace evenkeel::host

@@ -17,6 +17,7 @@ uint32_t bit_of(const std::string& command) {
   if (command == "status") return kForStatus;
   if (command == "report") return kForReport;
   if (command == "mixer") return kForMixer;
+  if (command == "replay") return kForReplay;
   return 0;
 }
 
@@ -53,11 +54,15 @@ void add_commands(CLI::App& app, CommandLine& line) {
     }
     if (line.command.empty() &&
         (std::strcmp(row.name, "report") == 0 || std::strcmp(row.name, "mixer") == 0 ||
-         std::strcmp(row.name, "completion") == 0)) {
+         std::strcmp(row.name, "replay") == 0 || std::strcmp(row.name, "completion") == 0)) {
       command->add_option("words", line.words, row.synopsis)->required();
     }
     if (bit == kForRun) command->footer("The server and its arguments follow after --.");
   }
+  // The coordinator's own: not shown.
+  CLI::App* diagnose = app.add_subcommand("diagnose")->group("");
+  diagnose->callback([&line] { line.command = "diagnose"; });
+  diagnose->add_option("words", line.words)->required();
 }
 
 // CLI11 never sees what stands behind "--": the server's options are the server's.

@@ -11,7 +11,7 @@
 #include "runtime/host/mixer/choice.h"
 #include "runtime/host/mixer/explain.h"
 #include "runtime/host/refusal.h"
-#include "runtime/host/report_store.h"
+#include "runtime/host/report_list.h"
 #include "runtime/host/server_file.h"
 #include "runtime/host/state_dir.h"
 #include "runtime/host/status.h"
@@ -40,29 +40,29 @@ std::string default_name(const std::string& server_path) {
   return name.substr(0, 64);
 }
 
-int show_report(const ReportStore& store, const std::string& id, bool json) {
-  const std::string text = store.read(id, json);
-  if (text.empty()) {
-    throw Refusal(1, fmt::format("no report {}", id), "see evenkeel report list");
+int show_report(const std::filesystem::path& reports, const std::string& id, bool json) {
+  const Report report = load_report(reports, id);
+  if (!json) {
+    fmt::print("{}", render_text(report));
+    return 0;
   }
-  fmt::print("{}", text);
+  fmt::print("{}\n",
+             render_json(report).dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   return 0;
 }
 
-// One line each, oldest first: id, time, summary.
-int list_reports(const ReportStore& store, bool json) {
-  nlohmann::json all = nlohmann::json::array();
-  for (const std::string& id : store.ids()) {
-    const auto report = nlohmann::json::parse(store.read(id, true), nullptr, false);
-    if (report.is_discarded()) continue;  // being written at this moment
-    nlohmann::json row = {{"id", id}, {"time", report["time"]}, {"summary", report["summary"]}};
-    if (!json) {
-      fmt::print("{:<16} {}  {}\n", id, row["time"].get<std::string>(),
-                 row["summary"].get<std::string>());
-    }
-    all.push_back(std::move(row));
+// One line for each bug, the one seen last at the end.
+int print_list(const std::filesystem::path& reports, bool json) {
+  const std::vector<ReportRow> rows = list_reports(reports);
+  if (json) {
+    fmt::print("{}\n",
+               rows_json(rows).dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    return 0;
   }
-  if (json) fmt::print("{}\n", all.dump(2));
+  for (const ReportRow& row : rows) {
+    fmt::print("{:<16} {} {:>6} x  {}\n", row.id.empty() ? row.signature : row.id,
+               time_text(row.last_ns), row.count, row.summary);
+  }
   return 0;
 }
 
@@ -93,11 +93,11 @@ int status_command(const CommandLine& line) {
 }
 
 int report_command(const CommandLine& line) {
-  const ReportStore store(StateDir::find(line.options).reports());
+  const std::filesystem::path reports = StateDir::find(line.options).reports();
   const bool json = line.options.json;
-  if (line.words.size() == 1 && line.words[0] == "list") return list_reports(store, json);
+  if (line.words.size() == 1 && line.words[0] == "list") return print_list(reports, json);
   if (line.words.size() == 2 && line.words[0] == "show") {
-    return show_report(store, line.words[1], json);
+    return show_report(reports, line.words[1], json);
   }
   throw Refusal(kExitUsage, "report wants 'list' or 'show ID'", "see evenkeel report --help");
 }

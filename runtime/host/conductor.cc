@@ -22,10 +22,14 @@ Ending ending_from(int wait_status) {
 
 }  // namespace
 
+void Conductor::begin(uint32_t sequence) {
+  sequence_ = sequence;
+  deck_.command_sequence.store(sequence, std::memory_order_release);
+}
+
 void Conductor::start(const Launch& launch) {
   starting_ = true;
-  sequence_ = 1;
-  deck_.command_sequence.store(1, std::memory_order_release);
+  begin(1);
   replicas_.start(launch);
   may_spin_ = std::thread::hardware_concurrency() > replicas_.count();
 }

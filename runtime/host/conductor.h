@@ -30,6 +30,8 @@ class Conductor {
 
   // Starts the processes; wait() then waits for the implicit first command, without a time limit.
   void start(const Launch& launch);
+  // For processes that are started one by one, from a state: as if they had obeyed `sequence`.
+  void begin(uint32_t sequence);
   // deck.command is complete: tells the replicas and waits.
   void command();
   void post();  // the same without waiting, for a command that is not answered

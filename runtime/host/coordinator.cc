@@ -30,6 +30,18 @@ uint64_t random_seed() {
   return seed;
 }
 
+record::Run run_of(const Options& options, const std::string& server_path) {
+  record::Run run;
+  run.set_name(options.name);
+  run.set_version(EVENKEEL_VERSION);
+  run.set_server(server_path);
+  run.set_started_realtime_ns(realtime_ns());
+  run.set_replicas(options.replicas);
+  run.set_order(options.order == wire::Order::kRecorded ? "recorded" : "independent");
+  run.set_follower(follower_of(options) == wire::Follower::kSerial ? "serial" : "parallel");
+  return run;
+}
+
 // In the process that the user started: ends when the daemon is up, or as the daemon failed.
 [[noreturn]] void wait_for_daemon(int pipe, pid_t daemon, const Signals& signals) {
   char up = 0;
@@ -59,12 +71,13 @@ Coordinator::Coordinator(const Options& options, std::string server_path,
       conductor_(*deck_, replicas_, externals_, signals_, stats_,
                  options.hang_timeout_s * kNsPerSecond),
       executor_(*deck_, replicas_, conductor_, externals_, stats_),
-      evidence_(*deck_, replicas_, executor_),
+      evidence_(*deck_, replicas_, executor_, run_of(options, server_path)),
       release_(connections_, network_),
-      reports_(state_.reports()),
+      reports_(state_.reports(), options.report_bytes),
       guard_(*deck_, stats_, options.guard, state_.path() / "guard.json"),
+      diagnosis_({*deck_, replicas_, executor_, reports_, launch_}, options_),
       repair_({*deck_, replicas_, executor_, evidence_, release_, connections_, reports_, stats_,
-               guard_},
+               guard_, diagnosis_},
               options),
       batch_(*deck_),
       mixer_(make_mixer(options, stats_)),
@@ -152,12 +165,11 @@ bool Coordinator::try_start_up() {
 void Coordinator::restart_sequentially() {
   ++stats_.divergences;
   ++stats_.reexecutions;
-  Report report = evidence_.collect(ReportKind::kDivergence, nullptr, options_.name);
-  report.actions.emplace_back(
-      "all replicas were ended and start-up was executed again, sequentially");
-  report.outcome = "nothing had been released";
-  reports_.name(report);
-  reports_.save(report);
+  Report report = evidence_.collect(record::DIVERGENCE, nullptr);
+  report.add_actions("all replicas were ended and start-up was executed again, sequentially");
+  report.set_outcome("nothing had been released");
+  reports_.admit(report);
+  reports_.save(report, Durability::kMachine);
   replicas_.kill_all();
   externals_.reset();
   deck_.clear();
@@ -212,6 +224,7 @@ void Coordinator::serve() {
   for (;;) {
     gather();
     rejoin_.attend();
+    diagnosis_.attend();
     const bool due = executor_.choked() || executor_.next_deadline_ns() <= woke_ns_;
     if (batch_.urgent() || due) run_batch(woke_ns_);
   }
@@ -220,9 +233,10 @@ void Coordinator::serve() {
 uint64_t Coordinator::patience_ns() const {
   if (batch_.urgent() || executor_.choked()) return 0;
   const uint64_t deadline = executor_.next_deadline_ns();
-  if (deadline == UINT64_MAX) return rejoin_.patience_ns();
+  const uint64_t patience = std::min(rejoin_.patience_ns(), diagnosis_.patience_ns());
+  if (deadline == UINT64_MAX) return patience;
   const uint64_t now = monotonic_ns();
-  return deadline > now ? std::min(deadline - now, rejoin_.patience_ns()) : 0;
+  return deadline > now ? std::min(deadline - now, patience) : 0;
 }
 
 void Coordinator::gather() {

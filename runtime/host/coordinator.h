@@ -10,6 +10,7 @@
 
 #include "runtime/host/conductor.h"
 #include "runtime/host/deck.h"
+#include "runtime/host/diagnosis.h"
 #include "runtime/host/evidence.h"
 #include "runtime/host/executor.h"
 #include "runtime/host/guard.h"
@@ -71,6 +72,7 @@ class Coordinator {
   Release release_;
   ReportStore reports_;
   Guard guard_;
+  Diagnosis diagnosis_;
   Repair repair_;
   Batch batch_;
   std::unique_ptr<BatchMixer> mixer_;  // null: --mixer none

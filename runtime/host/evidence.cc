@@ -5,9 +5,12 @@
 #include <algorithm>
 #include <csignal>
 #include <cstring>
+#include <map>
 #include <optional>
 #include <set>
 
+#include "runtime/host/clock.h"
+#include "runtime/host/operations.h"
 #include "runtime/host/output_streams.h"
 #include "runtime/host/symbols.h"
 
@@ -15,6 +18,7 @@ namespace evenkeel::host {
 namespace {
 
 constexpr uint64_t kPageBytes = 4096;
+constexpr uint64_t kPageMask = ~(kPageBytes - 1);
 // Differing bytes closer than this are shown as one range.
 constexpr uint64_t kJoinBytes = 8;
 
@@ -38,97 +42,67 @@ const char* kind_name(wire::InputKind kind) {
   return "unknown";
 }
 
-std::string hex_of(const uint8_t* data, uint64_t bytes) {
-  std::string text;
-  const uint64_t shown = std::min(bytes, Evidence::kMaxShownBytes);
-  for (uint64_t i = 0; i < shown; ++i) {
-    if (i != 0 && i % 4 == 0) text += ' ';
-    text += fmt::format("{:02x}", data[i]);
-  }
-  return shown < bytes ? text + " ..." : text;
-}
-
-// What an entry of the order log stands for: sched::Tag, in its order.
-std::string operation_text(uint32_t tag) {
-  static constexpr const char* kNames[] = {"unknown operation",
-                                           "mutex",
-                                           "condition variable",
-                                           "rwlock",
-                                           "semaphore",
-                                           "barrier",
-                                           "spin lock",
-                                           "once",
-                                           "futex",
-                                           "descriptor's object",
-                                           "kernel table",
-                                           "heap segment",
-                                           "annotation"};
-  constexpr uint32_t kTagBits = 0x3f;
-  const uint32_t number = tag & kTagBits;
-  std::string text = number < std::size(kNames) ? kNames[number] : kNames[0];
-  if ((tag & 0x80) != 0) text += " (failed)";
-  if ((tag & 0x40) != 0) text += " (blocked)";
-  return text;
-}
-
-std::string contradiction_text(const wire::Result& result) {
-  if (result.log_object == 0 && result.log_entry == 0) return "";
-  const std::string logged =
-      result.log_entry == 0
-          ? "nothing more"
-          : fmt::format("{} in version {}", operation_text(result.log_entry & 0xff),
-                        result.log_entry >> 8);
-  return fmt::format(": T{} at its operation {}: {} {:#x} in version {}, the log has {}",
-                     result.log_thread, result.log_index, operation_text(result.log_tag),
-                     result.log_object, result.log_version, logged);
-}
-
 std::string token_text(const wire::Token& token) {
   return fmt::format("{:016x}{:016x}", token.high, token.low);
 }
 
 // Who has which value, the value of the lowest replica first.
-template <typename Value, typename Show>
-std::vector<Side> group(const std::vector<std::pair<uint32_t, Value>>& values, Show show) {
-  std::vector<Side> sides;
-  std::vector<const Value*> seen;
-  for (const auto& [replica, value] : values) {
-    size_t at = 0;
-    while (at < seen.size() && !(*seen[at] == value)) ++at;
-    if (at == seen.size()) {
-      seen.push_back(&value);
-      sides.push_back({{}, show(value)});
+void group(record::Difference& difference,
+           const std::vector<std::pair<uint32_t, std::string>>& values) {
+  for (const auto& [replica, data] : values) {
+    record::Value* same = nullptr;
+    for (record::Value& value : *difference.mutable_values()) {
+      if (value.data() == data) same = &value;
     }
-    sides[at].replicas.push_back(replica);
+    if (same == nullptr) {
+      same = difference.add_values();
+      same->set_data(data);
+    }
+    same->add_replicas(replica);
   }
-  return sides;
+}
+
+void add_leaf(Report& report, uint64_t page,
+              const std::vector<std::pair<uint32_t, wire::Token>>& hashes) {
+  record::MerkleTree::Leaf& leaf = *report.mutable_tree()->add_leaves();
+  leaf.set_page(page);
+  for (const auto& [replica, hash] : hashes) {
+    record::MerkleTree::Leaf::Digest& digest = *leaf.add_digests();
+    digest.set_replica(replica);
+    digest.set_hash(token_text(hash));
+  }
 }
 
 }  // namespace
 
-Report Evidence::collect_silently(ReportKind kind, const Batch* batch, const std::string& server) {
+Report Evidence::collect_silently(record::Kind kind, const Batch* batch) {
   Report report;
-  report.kind = kind;
-  report.server = server;
-  report.pid = deck_.boot.reported_pid;
-  report.batch = executor_.batch();
-  report.realtime_ns = deck_.command.realtime_ns;
-  report.primary = replicas_.primary();
+  report.set_kind(kind);
+  *report.mutable_run() = run_;
+  report.mutable_run()->set_pid(deck_.boot.reported_pid);
+  report.set_batch(executor_.batch());
+  report.set_realtime_ns(deck_.command.realtime_ns);
+  report.set_primary(replicas_.primary());
+  code_.follow(replicas_.server_pid(replicas_.primary()));
+  code_.add_modules(report);
   add_replicas(report);
+  add_operations(report, deck_, deck_.command_sequence.load());
   if (batch != nullptr) add_inputs(report, *batch);
   return report;
 }
 
-Report Evidence::collect(ReportKind kind, const Batch* batch, const std::string& server) {
-  Report report = collect_silently(kind, batch, server);
+Report Evidence::collect(record::Kind kind, const Batch* batch) {
+  const uint64_t started = monotonic_ns();
+  Report report = collect_silently(kind, batch);
   add_outputs(report);
   add_memory(report);
   add_waits(report);
+  report.mutable_timings()->set_evidence_ns(monotonic_ns() - started);
   return report;
 }
 
-Report Evidence::collect_waits(ReportKind kind, const Batch& batch, const std::string& server) {
-  Report report = collect_silently(kind, &batch, server);
+Report Evidence::collect_waits(record::Kind kind, const Batch& batch) {
+  Report report = collect_silently(kind, &batch);
   add_waits(report);
   return report;
 }
@@ -136,37 +110,36 @@ Report Evidence::collect_waits(ReportKind kind, const Batch& batch, const std::s
 // Of the first replica that is deadlocked; else of the primary, if it has been told what to look
 // for.
 void Evidence::add_waits(Report& report) {
-  const bool deadlock = report.kind == ReportKind::kDeadlock;
-  if (!deadlock && report.kind != ReportKind::kLostWakeup) return;
-  uint32_t source = report.primary;
+  const bool deadlock = report.kind() == record::DEADLOCK;
+  if (!deadlock && report.kind() != record::LOST_WAKEUP) return;
+  uint32_t source = report.primary();
   for_each_bit(replicas_.live_mask(), [&](uint32_t i) {
     const bool stuck = executor_.result(i).status == wire::Status::kDeadlock;
     if (stuck && executor_.result(source).status != wire::Status::kDeadlock) source = i;
   });
   const wire::Waits& waits = deck_.replicas[source].waits;
-  report.waits = view_waits(waits);
-  report.waits_truncated = waits.truncated != 0;
-  name_waits(report.waits);
+  *report.mutable_waits() = view_waits(waits);
+  report.set_waits_truncated(waits.truncated != 0);
+  name_waits(*report.mutable_waits());
 }
 
-void Evidence::name_waits(std::vector<WaitView>& waits) {
-  constexpr uint64_t kPageMask = ~(kPageBytes - 1);
+void Evidence::name_waits(WaitList& waits) {
   std::vector<uint64_t> pages;
-  for (const WaitView& wait : waits) pages.push_back(wait.object & kPageMask);
+  for (const record::Wait& wait : waits) pages.push_back(wait.object() & kPageMask);
   std::sort(pages.begin(), pages.end());
   pages.erase(std::unique(pages.begin(), pages.end()), pages.end());
   executor_.dump(pages);
-  for (WaitView& wait : waits) {
-    if (wait.kind == wire::WaitKind::kJoin) continue;  // the word of a thread that has a name
-    Difference found;
-    found.page = wait.object & kPageMask;
-    name_place(found, wait.object);
-    wait.place =
-        found.begin == 0 ? found.place : fmt::format("{}, at byte {}", found.place, found.begin);
+  for (record::Wait& wait : waits) {
+    // The word of a thread that has a name.
+    if (static_cast<wire::WaitKind>(wait.kind()) == wire::WaitKind::kJoin) continue;
+    const auto [object, offset] = name_place(wait.object());
+    const std::string place = place_of(object);
+    wait.set_place(offset == 0 ? place : fmt::format("{}, at byte {}", place, offset));
+    *wait.mutable_named() = object;
   }
 }
 
-std::string Evidence::status_text(uint32_t replica) const {
+std::string Evidence::status_text(uint32_t replica) {
   const wire::Result& result = executor_.result(replica);
   switch (result.status) {
     case wire::Status::kQuiescent:
@@ -179,48 +152,86 @@ std::string Evidence::status_text(uint32_t replica) const {
     case wire::Status::kFault:
       return fmt::format("{} at {:#x} in T{}, code {}", ::strsignal(result.fault_signal),
                          result.fault_address, result.fault_thread,
-                         name_code(replicas_.server_pid(replica), result.fault_code));
+                         code_text(code_.frame_of(result.fault_code, false)));
     case wire::Status::kDeadlock:
       return "deadlocked";
     case wire::Status::kHang:
-      return "did not come to rest" + caught_text(replica);
+      return "did not come to rest";
     default:
       return "running";
   }
 }
 
-std::string Evidence::caught_text(uint32_t replica) const {
+std::string Evidence::caught_text(Report& report, uint32_t replica) {
   const wire::Replica& source = deck_.replicas[replica];
   const uint32_t count = std::min(source.caught_count.load(), wire::kMaxCaught);
   std::string text = count == 0 ? "" : "; stopped";
   for (uint32_t i = 0; i < count; ++i) {
-    text += fmt::format("{} T{} at {}", i == 0 ? "" : ",", source.caught[i].thread,
-                        name_code(replicas_.server_pid(replica), source.caught[i].code));
+    const wire::Caught& caught = source.caught[i];
+    const record::Frame& code = code_.frame_of(caught.code, false);
+    text += fmt::format("{} T{} at {}", i == 0 ? "" : ",", caught.thread, code_text(code));
+    record::Thread& thread = thread_of(report, caught.thread);
+    if (thread.stack().frames_size() != 0) continue;  // another replica's
+    thread.set_state("stopped");
+    thread.set_replica(replica);
+    *thread.mutable_stack()->add_frames() = code;
   }
   return text;
+}
+
+void Evidence::add_fault(Report& report, record::Replica& view, const wire::Result& result) {
+  record::Fault& fault = *view.mutable_fault();
+  fault.set_signal(result.fault_signal);
+  fault.set_address(result.fault_address);
+  fault.set_thread(result.fault_thread);
+  *fault.mutable_code() = code_.frame_of(result.fault_code, false);
+  record::Thread& thread = thread_of(report, result.fault_thread);
+  if (thread.stack().frames_size() != 0) return;  // another replica's
+  thread.set_state("faulted");
+  thread.set_replica(view.index());
+  *thread.mutable_stack()->add_frames() = fault.code();
 }
 
 void Evidence::add_replicas(Report& report) {
   for_each_bit(replicas_.live_mask(), [&](uint32_t i) {
     const bool done = deck_.replicas[i].done_sequence.load() == deck_.command_sequence.load();
     const wire::Result& result = executor_.result(i);
-    report.replicas.push_back({i, done ? status_text(i) : "still running",
-                               done ? token_text(result.token) : "none", result.dirty_pages});
+    record::Replica& view = *report.add_replicas();
+    view.set_index(i);
+    view.set_status(done ? status_text(i) : "still running");
+    view.set_token(done ? token_text(result.token) : "none");
+    view.set_dirty_pages(result.dirty_pages);
+    if (!done) return;
+    view.set_root(token_text(result.root));
+    view.set_outputs(token_text(result.outputs));
+    if (result.status == wire::Status::kFault) add_fault(report, view, result);
+    if (result.status == wire::Status::kHang) {
+      view.set_status(view.status() + caught_text(report, i));
+    }
+    if (result.status == wire::Status::kDiverged && result.log_object != 0) {
+      thread_of(report, result.log_thread).set_state("left the recorded order");
+    }
   });
 }
 
 void Evidence::add_inputs(Report& report, const Batch& batch) {
-  report.inputs_total = batch.count();
-  const auto shown = std::min<uint32_t>(batch.count(), kMaxInputs);
-  for (uint32_t i = 0; i < shown; ++i) {
+  report.set_inputs_total(batch.count());
+  const auto kept = std::min<uint32_t>(batch.count(), kMaxInputs);
+  uint64_t room = kMaxInputBytes;
+  for (uint32_t i = 0; i < kept; ++i) {
     const wire::Input& input = batch.input(i);
-    InputView view{i, kind_name(input.kind), input.channel, input.bytes, {}};
-    if (input.kind == wire::InputKind::kData) {
-      view.preview = printable(batch.payload(input), std::min<size_t>(input.bytes, kPreviewBytes));
-    } else if (input.value != 0) {
-      view.preview = fmt::format("value {}", input.value);
-    }
-    report.inputs.push_back(std::move(view));
+    record::Input& view = *report.add_inputs();
+    view.set_index(i);
+    view.set_kind(kind_name(input.kind));
+    view.set_kind_number(static_cast<uint32_t>(input.kind));
+    view.set_group(input.group);
+    view.set_channel(input.channel);
+    view.set_listener(input.listener);
+    view.set_value(input.value);
+    view.set_bytes(input.bytes);
+    const uint64_t bytes = std::min<uint64_t>(input.bytes, room);
+    view.set_payload(batch.payload(input), bytes);
+    room -= bytes;
   }
 }
 
@@ -238,45 +249,43 @@ void Evidence::add_outputs(Report& report) {
     for (auto& [replica, map] : streams) values.emplace_back(replica, map[channel]);
     const size_t at = first_difference(values);
     if (at == SIZE_MAX) continue;
-    if (report.outputs.size() == kMaxOutputs) {
-      ++report.differences_left_out;
+    if (report.outputs_size() == kMaxOutputs) {
+      report.set_differences_left_out(report.differences_left_out() + 1);
       continue;
     }
-    Difference difference;
-    difference.place = fmt::format("output to channel {}", channel);
-    difference.begin = at;
-    difference.sides = group(values, [at](const std::string& text) {
-      const size_t from = std::min(text.size(), at);
-      return printable(reinterpret_cast<const uint8_t*>(text.data()) + from,
-                       std::min(text.size() - from, kPreviewBytes));
-    });
-    report.outputs.push_back(std::move(difference));
+    for (auto& [replica, text] : values) {
+      text = text.substr(std::min(text.size(), at), kMaxValueBytes);
+    }
+    record::Difference& difference = *report.add_outputs();
+    difference.mutable_object()->set_kind(record::Object::OUTPUT);
+    difference.mutable_object()->set_channel(channel);
+    difference.set_begin(at);
+    difference.set_shown_begin(at);
+    difference.set_shown_end(at + kMaxValueBytes);
+    group(difference, values);
   }
 }
 
 std::vector<uint64_t> Evidence::differing_pages(Report& report) {
-  struct Seen {
-    uint32_t count = 0;
-    wire::Token hash{};
-    bool differs = false;
-  };
-  std::map<uint64_t, Seen> pages;
+  std::map<uint64_t, std::vector<std::pair<uint32_t, wire::Token>>> pages;  // replica and hash
   for_each_bit(replicas_.live_mask(), [&](uint32_t i) {
     const wire::Report& listed = deck_.replicas[i].report;
-    report.pages_truncated = report.pages_truncated || listed.leaves_truncated != 0;
+    report.set_pages_truncated(report.pages_truncated() || listed.leaves_truncated != 0);
     const uint32_t count = std::min(listed.leaf_count, wire::kMaxLeaves);
     for (uint32_t k = 0; k < count; ++k) {
-      Seen& seen = pages[listed.leaves[k].page];
-      seen.differs = seen.differs || (seen.count != 0 && !(seen.hash == listed.leaves[k].hash));
-      seen.hash = listed.leaves[k].hash;
-      ++seen.count;
+      pages[listed.leaves[k].page].emplace_back(i, listed.leaves[k].hash);
     }
   });
   std::vector<uint64_t> differing;
-  for (const auto& [page, seen] : pages) {
+  for (const auto& [page, hashes] : pages) {
+    const auto differs = [&](const auto& seen) { return !(seen.second == hashes[0].second); };
     // Changed here but not there is a difference too.
-    if (seen.differs || seen.count != replicas_.live_count()) differing.push_back(page);
+    const bool everywhere = hashes.size() == replicas_.live_count();
+    if (everywhere && std::none_of(hashes.begin(), hashes.end(), differs)) continue;
+    differing.push_back(page);
+    if (report.tree().leaves_size() < kMaxLeaves) add_leaf(report, page, hashes);
   }
+  report.mutable_tree()->set_leaves_total(differing.size());
   return differing;
 }
 
@@ -284,8 +293,8 @@ void Evidence::add_memory(Report& report) {
   if (replicas_.live_count() < 2) return;
   executor_.describe();
   const std::vector<uint64_t> pages = differing_pages(report);
-  report.differing_pages = pages.size();
-  for (size_t at = 0; at < pages.size() && report.differences.size() < kMaxDifferences;
+  report.set_differing_pages(pages.size());
+  for (size_t at = 0; at < pages.size() && report.differences_size() < kMaxDifferences;
        at += wire::kMaxDumpPages) {
     const size_t count = std::min<size_t>(pages.size() - at, wire::kMaxDumpPages);
     executor_.dump({pages.data() + at, count});
@@ -323,49 +332,59 @@ void Evidence::compare_page(Report& report, uint64_t page) {
 }
 
 void Evidence::add_difference(Report& report, uint64_t page, uint64_t begin, uint64_t end) {
-  if (report.differences.size() >= kMaxDifferences) {
-    ++report.differences_left_out;
+  if (report.differences_size() >= kMaxDifferences) {
+    report.set_differences_left_out(report.differences_left_out() + 1);
     return;
   }
-  Difference difference;
-  difference.page = page;
+  record::Difference& difference = *report.add_differences();
+  const auto [object, offset] = name_place(page + begin);
+  *difference.mutable_object() = object;
+  difference.set_page(page);
+  difference.set_begin(offset);
+  difference.set_end(offset + (end - begin));
+  // The surroundings are of the same page, and of the object if its bounds are known.
+  const uint64_t before = std::min({kAroundBytes, begin, offset});
+  const uint64_t behind = std::min({kAroundBytes, kPageBytes - end,
+                                    std::max(object.bytes(), difference.end()) - difference.end()});
+  const uint64_t shown = std::min(before + (end - begin) + behind, kMaxValueBytes);
+  difference.set_shown_begin(offset - before);
+  difference.set_shown_end(offset - before + shown);
   std::vector<std::pair<uint32_t, std::string>> values;
   for_each_bit(replicas_.live_mask(), [&](uint32_t i) {
     const auto* bytes = reinterpret_cast<const char*>(dump_of(i, page)->bytes);
-    values.emplace_back(i, std::string(bytes + begin, end - begin));
+    values.emplace_back(i, std::string(bytes + begin - before, shown));
   });
-  difference.sides = group(values, [](const std::string& value) {
-    return hex_of(reinterpret_cast<const uint8_t*>(value.data()), value.size());
-  });
-  difference.begin = begin;
-  difference.end = end;
-  name_place(difference, page + begin);
-  report.differences.push_back(std::move(difference));
+  group(difference, values);
 }
 
-void Evidence::name_place(Difference& difference, uint64_t address) {
-  if (!name_heap_object(difference, address, difference.page)) name_region(difference, address);
+std::pair<record::Object, uint64_t> Evidence::name_place(uint64_t address) {
+  record::Object object;
+  uint64_t offset = 0;
+  if (!name_heap_object(object, offset, address)) name_region(object, offset, address);
+  return {std::move(object), offset};
 }
 
-bool Evidence::name_heap_object(Difference& difference, uint64_t address, uint64_t page) const {
-  const wire::PageDump* dump = dump_of(replicas_.primary(), page);
+bool Evidence::name_heap_object(record::Object& object, uint64_t& offset, uint64_t address) const {
+  const wire::PageDump* dump = dump_of(replicas_.primary(), address & kPageMask);
   if (dump == nullptr) return false;
   const uint32_t count = std::min(dump->object_count, wire::kMaxObjects);
   for (uint32_t i = 0; i < count; ++i) {
-    const wire::HeapObject& object = dump->objects[i];
+    const wire::HeapObject& found = dump->objects[i];
     // bytes + 1: even an empty object covers its own address.
-    if (address - object.base >= object.bytes + 1) continue;
-    const uint64_t length = difference.end - difference.begin;
-    difference.place = fmt::format("heap block B{}.{}, {} bytes{}", object.lane, object.sequence,
-                                   object.bytes, object.freed != 0 ? " (freed)" : "");
-    difference.begin = address - object.base;
-    difference.end = difference.begin + length;
+    if (address - found.base >= found.bytes + 1) continue;
+    object.set_kind(record::Object::HEAP);
+    object.set_address(found.base);
+    object.set_bytes(found.bytes);
+    object.set_lane(found.lane);
+    object.set_sequence(found.sequence);
+    object.set_freed(found.freed != 0);
+    offset = address - found.base;
     return true;
   }
   return false;
 }
 
-void Evidence::name_region(Difference& difference, uint64_t address) const {
+void Evidence::name_region(record::Object& object, uint64_t& offset, uint64_t address) {
   const wire::Replica& replica = deck_.replicas[replicas_.primary()];
   const uint32_t count = std::min(replica.region_count.load(), wire::kMaxRegions);
   for (uint32_t i = 0; i < count; ++i) {
@@ -375,17 +394,20 @@ void Evidence::name_region(Difference& difference, uint64_t address) const {
     const uint64_t file_offset = address - region.begin + region.file_offset;
     const auto symbol =
         name.starts_with('/') ? find_symbol(name, file_offset, false) : std::nullopt;
-    const std::string base = name.substr(name.rfind('/') + 1);
-    const uint64_t length = difference.end - difference.begin;
-    difference.begin = symbol ? symbol->offset : file_offset;
-    difference.end = difference.begin + length;
-    difference.symbol = symbol ? symbol->name : "";
-    difference.place =
-        symbol ? fmt::format("global {} in {}, {} bytes", symbol->name, base, symbol->bytes)
-               : fmt::format("data of {}", base);
+    offset = symbol ? symbol->offset : file_offset;
+    object.set_kind(symbol ? record::Object::GLOBAL : record::Object::DATA);
+    object.set_address(address - (symbol ? symbol->offset : 0));
+    object.set_module(name);
+    object.set_module_offset(file_offset - (symbol ? symbol->offset : 0));
+    if (name.starts_with('/')) object.set_build_id(code_.build_of(name));
+    if (!symbol) return;
+    object.set_symbol(symbol->name);
+    object.set_bytes(symbol->bytes);
     return;
   }
-  difference.place = fmt::format("unnamed memory, page {:#x}", difference.page);
+  object.set_kind(record::Object::MEMORY);
+  object.set_address(address & kPageMask);
+  offset = address & ~kPageMask;
 }
 
 }  // namespace evenkeel::host

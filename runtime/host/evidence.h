@@ -2,41 +2,44 @@
 // What differs, found by asking the replicas: changed pages, then their bytes and heap objects,
 // then the outputs. Fills in a Report. Threads: the coordinator's only one, between an execution
 // and its rollback.
-#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "runtime/host/batch.h"
+#include "runtime/host/code_map.h"
 #include "runtime/host/executor.h"
 #include "runtime/host/replicas.h"
 #include "runtime/host/report.h"
+#include "runtime/host/waits.h"
 
 namespace evenkeel::host {
 
 class Evidence {
  public:
-  // Shown in a report; what is more is counted in it.
-  static constexpr size_t kMaxDifferences = 32;
-  static constexpr size_t kMaxInputs = 64;
-  static constexpr size_t kMaxOutputs = 8;
-  static constexpr size_t kPreviewBytes = 48;
-  static constexpr uint64_t kMaxShownBytes = 32;  // of one value
+  // Held by a record; what is more is counted in it.
+  static constexpr int kMaxDifferences = 32;
+  static constexpr int kMaxInputs = 4096;
+  static constexpr uint64_t kMaxInputBytes = 1 << 20;  // of all payloads together
+  static constexpr int kMaxOutputs = 8;
+  static constexpr int kMaxLeaves = 64;
+  static constexpr uint64_t kAroundBytes = 16;     // shown before and behind a difference
+  static constexpr uint64_t kMaxValueBytes = 256;  // of one value
 
-  Evidence(wire::Deck& deck, const Replicas& replicas, Executor& executor)
-      : deck_(deck), replicas_(replicas), executor_(executor) {}
+  Evidence(wire::Deck& deck, const Replicas& replicas, Executor& executor, record::Run run)
+      : deck_(deck), replicas_(replicas), executor_(executor), run_(std::move(run)) {}
 
   // Issues kDescribe and kDump: output areas and results of the execution are gone afterwards.
   // `batch` may be null (start-up).
-  [[nodiscard]] Report collect(ReportKind kind, const Batch* batch, const std::string& server);
+  [[nodiscard]] Report collect(record::Kind kind, const Batch* batch);
   // Replicas agree, and yet something is wrong: who waits for what, in place of what differs.
-  [[nodiscard]] Report collect_waits(ReportKind kind, const Batch& batch,
-                                     const std::string& server);
+  [[nodiscard]] Report collect_waits(record::Kind kind, const Batch& batch);
   // Without asking the replicas, who do not answer any more.
-  [[nodiscard]] Report collect_silently(ReportKind kind, const Batch* batch,
-                                        const std::string& server);
+  [[nodiscard]] Report collect_silently(record::Kind kind, const Batch* batch);
 
  private:
   void add_replicas(Report& report);
+  void add_fault(record::Report& report, record::Replica& view, const wire::Result& result);
   void add_inputs(Report& report, const Batch& batch);
   void add_outputs(Report& report);
   void add_memory(Report& report);
@@ -45,16 +48,19 @@ class Evidence {
   void compare_page(Report& report, uint64_t page);
   void add_difference(Report& report, uint64_t page, uint64_t begin, uint64_t end);
   [[nodiscard]] const wire::PageDump* dump_of(uint32_t replica, uint64_t page) const;
-  [[nodiscard]] std::string status_text(uint32_t replica) const;
-  [[nodiscard]] std::string caught_text(uint32_t replica) const;
-  void name_place(Difference& difference, uint64_t address);
-  void name_waits(std::vector<WaitView>& waits);
-  bool name_heap_object(Difference& difference, uint64_t address, uint64_t page) const;
-  void name_region(Difference& difference, uint64_t address) const;
+  [[nodiscard]] std::string status_text(uint32_t replica);
+  [[nodiscard]] std::string caught_text(Report& report, uint32_t replica);
+  // The object that holds `address`, and where in it.
+  std::pair<record::Object, uint64_t> name_place(uint64_t address);
+  void name_waits(WaitList& waits);
+  bool name_heap_object(record::Object& object, uint64_t& offset, uint64_t address) const;
+  void name_region(record::Object& object, uint64_t& offset, uint64_t address);
 
   wire::Deck& deck_;
   const Replicas& replicas_;
   Executor& executor_;
+  record::Run run_;
+  CodeMap code_;
 };
 
 }  // namespace evenkeel::host

@@ -84,6 +84,8 @@ void Executor::begin_batch(uint64_t monotonic_now_ns) {
 Verdict Executor::execute(uint32_t first, uint32_t count, bool sequential, bool forced_mismatch) {
   wire::Command& command = deck_.command;
   command.flags = decision_ | wire::kExecute;
+  if (freeze_) command.flags |= wire::kFreeze;
+  freeze_ = false;
   command.first_input = first;
   command.input_count = count;
   command.sequential = sequential ? 1 : 0;

@@ -57,6 +57,9 @@ class Executor {
 
   // At once: a replacement that is ready takes the agreed state. False: it died in that.
   bool join(uint32_t replacement);
+  // The next execution, which rolls back first, leaves a frozen copy of the primary behind
+  // (wire::Replica::frozen_pid).
+  void freeze_next() { freeze_ = true; }
   // The next execution leaves a deadlock standing, as the bare server would.
   void let_deadlock() { let_deadlock_ = true; }
 
@@ -89,6 +92,7 @@ class Executor {
   Stats& stats_;
   uint32_t decision_ = 0;
   bool let_deadlock_ = false;
+  bool freeze_ = false;
   bool choked_ = false;
   uint64_t next_deadline_ns_ = UINT64_MAX;
   uint64_t random_ = 0;

@@ -103,6 +103,10 @@ Externals::Answer* Externals::find(const wire::ExternalCall& call) {
 Externals::Answer Externals::execute(const wire::ExternalCall& call) {
   Answer made{call.thread, call.index, false, call.op, call.channel, call.value, {}, 0, {}};
   made.in.assign(call.in, call.in + call.in_bytes);
+  if (offline_) {
+    made.result = call.op == wire::ExternalOp::kForget ? 0 : -ENETDOWN;
+    return made;
+  }
   switch (call.op) {
     case wire::ExternalOp::kBind:
       made.result = bind(call, made.out);

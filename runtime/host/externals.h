@@ -17,6 +17,8 @@ class Externals {
  public:
   Externals(Connections& connections, Network& network)
       : connections_(connections), network_(network) {}
+  // From now on nothing is executed: calls fail with ENETDOWN.
+  void go_offline() { offline_ = true; }
 
   // Answers a posted call and wakes its replica. False: nothing is posted.
   bool serve(wire::ExternalCall& call);
@@ -52,6 +54,7 @@ class Externals {
 
   Connections& connections_;
   Network& network_;
+  bool offline_ = false;
   std::unordered_map<wire::Channel, Fd> sockets_;  // bound, not yet listening or connected
   std::unordered_map<wire::Channel, uint32_t> listeners_;
   std::vector<Answer> answers_;

@@ -124,12 +124,17 @@ void Guard::begin_trial(uint32_t primary, Report& report) {
   suspected_ = split_outputs(deck_.outputs[primary], deck_.replicas[primary].result.output_bytes);
   sequential_.clear();
   first_sight_ = false;
-  report.interleavings_total = accused_.size();
+  report.set_interleavings_total(accused_.size());
   for (const wire::Interleaving& i : accused_) {
     first_sight_ = first_sight_ || interleavings_.find(i.key) == nullptr;
-    if (report.interleavings.size() == kMaxShown) continue;
-    report.interleavings.push_back({i.lock, i.input, i.other, code_.name_of(i.before.code),
-                                    code_.name_of(i.between.code), code_.name_of(i.after.code)});
+    if (report.interleavings_size() == kMaxShown) continue;
+    record::Interleaving& view = *report.add_interleavings();
+    view.set_lock(i.lock);
+    view.set_input(i.input);
+    view.set_other(i.other);
+    *view.mutable_before() = code_.frame_of(i.before.code, true);
+    *view.mutable_between() = code_.frame_of(i.between.code, true);
+    *view.mutable_after() = code_.frame_of(i.after.code, true);
   }
 }
 
@@ -140,13 +145,16 @@ void Guard::add_outputs(const uint8_t* area, uint64_t bytes) {
 bool Guard::end_trial(bool complete, Report& report) {
   on_trial_ = false;
   const uint64_t differing = differing_channels(suspected_, sequential_);
-  report.outcome = differing == 0 ? "all answers were the same"
-                                  : fmt::format(
-                                        "the answers to {} connections were others: "
-                                        "only these were sent",
-                                        differing);
+  report.set_outcome(differing == 0 ? "all answers were the same"
+                                    : fmt::format("the answers to {} connections were others: "
+                                                  "only these were sent",
+                                                  differing));
   if (!complete) return true;
   return judge(differing == 0, report) || first_sight_ || differing != 0;
+}
+
+std::string Guard::name_of(const wire::CallSite& site) {
+  return code_text(code_.frame_of(site.code, true));
 }
 
 // True if something is learnt or unlearnt by it.
@@ -159,10 +167,10 @@ bool Guard::judge(bool harmless, Report& report) {
     if (mode_ != wire::Guard::kLearn || change == Change::kNone) continue;
     learnt = learnt || change == Change::kLearnt;
     unlearnt = unlearnt || change == Change::kUnlearnt;
-    report.actions.push_back(fmt::format(
-        "{}: {}, then {}, then {}",
-        change == Change::kLearnt ? "learnt as harmless" : "not harmless after all",
-        code_.name_of(i.before.code), code_.name_of(i.between.code), code_.name_of(i.after.code)));
+    report.add_actions(
+        fmt::format("{}: {}, then {}, then {}",
+                    change == Change::kLearnt ? "learnt as harmless" : "not harmless after all",
+                    name_of(i.before), name_of(i.between), name_of(i.after)));
   }
   if (mode_ != wire::Guard::kLearn) return false;
   if (learnt || unlearnt) fill_table();

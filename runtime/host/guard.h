@@ -10,6 +10,7 @@
 // Errors:  what cannot be read or written is said, and learnt anew.
 #include <filesystem>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "runtime/host/code_map.h"
@@ -43,13 +44,14 @@ class Guard {
   void blame(uint32_t primary);
 
  private:
-  static constexpr size_t kMaxShown = 8;  // interleavings of a report
+  static constexpr int kMaxShown = 8;  // interleavings of a report
 
   void load();
   void restore(const StoredInterleaving& stored);
   void keep();
   [[nodiscard]] std::optional<wire::CallSite> site_of(const StoredSite& stored);
   [[nodiscard]] std::optional<StoredSite> stored_site(const wire::CallSite& site);
+  [[nodiscard]] std::string name_of(const wire::CallSite& site);
   void fill_table();
   [[nodiscard]] bool judge(bool harmless, Report& report);
 

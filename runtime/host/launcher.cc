@@ -69,7 +69,7 @@ void become_server(const Launch& launch, pid_t parent, char* const* arguments, c
     ::setrlimit(RLIMIT_NOFILE, &files);
   }
   keep_across_exec(launch.deck->deck_fd());
-  keep_across_exec(launch.deck->image_fd());
+  if ((*launch.deck)->boot.image_fd >= 0) keep_across_exec(launch.deck->image_fd());
   null_stdin();
   ::execve(launch.path.c_str(), arguments, env);
 }

@@ -4,6 +4,7 @@
 #include "runtime/host/command_line.h"
 #include "runtime/host/commands.h"
 #include "runtime/host/refusal.h"
+#include "runtime/host/replay.h"
 
 namespace {
 
@@ -14,6 +15,8 @@ int dispatch(const CommandLine& line) {
   if (line.command == "status") return status_command(line);
   if (line.command == "report") return report_command(line);
   if (line.command == "mixer") return mixer_command(line);
+  if (line.command == "replay") return replay_command(line);
+  if (line.command == "diagnose") return diagnose_command(line);
   if (line.command == "doctor") return doctor_command();
   if (line.command == "completion") return completion_command(line);
   if (line.command == "man") return man_command();

@@ -13,6 +13,7 @@ namespace {
 constexpr uint64_t kMaxHangTimeoutS = 86400;
 constexpr uint64_t kMaxCarriers = 60;  // wire::Replica::carrier_tid
 constexpr size_t kMaxNameBytes = 64;
+constexpr uint64_t kMaxDiagnoseMiB = 1 << 20;
 
 uint64_t number(const std::string& text, uint64_t least, uint64_t most) {
   uint64_t value = 0;
@@ -105,6 +106,21 @@ void set_rules(Options& o, const std::string& v) {
 void set_mixer_lies(Options& o, const std::string& v) {
   o.mixer_lies = static_cast<uint32_t>(number(v, 0, 100));
 }
+void set_diagnose_limit(Options& o, const std::string& v) {
+  o.diagnose_limit = number(v, 0, kMaxDiagnoseMiB) << 20;
+}
+void set_schedule(Options& o, const std::string& v) {
+  o.schedule = choice<Schedule>(v, {{"recorded", Schedule::kRecorded},
+                                    {"parallel", Schedule::kParallel},
+                                    {"sequential", Schedule::kSequential}});
+}
+void set_times(Options& o, const std::string& v) {
+  o.times = static_cast<uint32_t>(number(v, 1, UINT32_MAX));
+}
+void set_report_bytes(Options& o, const std::string& v) {
+  o.report_bytes = choice<record::ReportBytes>(
+      v, {{"full", record::FULL}, {"changed", record::CHANGED}, {"none", record::NONE}});
+}
 void set_json(Options& o, const std::string& v) {
   o.json = choice<bool>(v, {{"true", true}, {"1", true}, {"false", false}, {"0", false}});
 }
@@ -149,6 +165,10 @@ constexpr OptionRow kOptions[] = {
      kForRun, false, set_hang_timeout},
     {"carriers", "N", "0: the number of processors",
      "kernel threads that run the threads of a parallel replica", kForRun, false, set_carriers},
+    {"report-bytes", "full|changed|none", "full",
+     "what reports keep of memory, requests and answers, which can be secrets: all that explains "
+     "them, only the bytes that differ, or none",
+     kForRun, false, set_report_bytes},
     {"force-mismatch", "N", "0", "test hook: report every Nth batch as different", kForRun, true,
      set_force_mismatch},
     {"inject-crash", "N", "0", "test hook: crash a thread of a replica in one batch of N", kForRun,
@@ -157,6 +177,17 @@ constexpr OptionRow kOptions[] = {
      set_mixer_lies},
     {"rules", "FILE|DIALECT", "memcached", "what explains the requests, as for run --mixer",
      kForMixer, false, set_rules},
+    {"diagnose-limit", "MIB", "48",
+     "failed batches are executed again, beside the service, from a copy of the server's state of "
+     "at "
+     "most this size, to find the code that raced; 0: never",
+     kForRun, false, set_diagnose_limit},
+    {"schedule", "recorded|parallel|sequential", "recorded",
+     "in which order: of locks as recorded, with threads changing places where bytes differed; "
+     "free, "
+     "on all processors; one input at a time",
+     kForReplay, false, set_schedule},
+    {"times", "N", "1", "how often the batch is executed", kForReplay, false, set_times},
     {"json", "", "", "print JSON", kForStatus | kForReport, false, set_json},
 };
 
@@ -167,6 +198,8 @@ constexpr CommandRow kCommands[] = {
      "read the reports of divergences and faults"},
     {"mixer", "explain [--rules FILE|DIALECT]",
      "read requests from standard input and show what each reads and writes"},
+    {"replay", "BUNDLE [--schedule SCHEDULE] [--times N]",
+     "execute a stored batch again, offline, and say how often it diverged"},
     {"doctor", "", "show what this kernel offers, what is used, and what is missing"},
     {"completion", "bash", "print a completion script for the shell"},
     {"man", "", "print the manual page"},

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/host/report.pb.h"
 #include "runtime/wire.h"
 
 namespace evenkeel::host {
@@ -13,6 +14,13 @@ namespace evenkeel::host {
 // What to do when an input crashes the server even alone: close its connection and go on from the
 // state before it, or end as the bare server would.
 enum class Poison : uint32_t { kDrop, kCrash };
+
+// How a stored batch is executed again.
+enum class Schedule : uint32_t {
+  kRecorded,    // ordered operations as the primary recorded them in the failed execution
+  kParallel,    // free, on all carriers
+  kSequential,  // one input at a time, one thread at a time: as a repair does it
+};
 
 struct Options {
   uint32_t replicas = 2;
@@ -32,10 +40,20 @@ struct Options {
   std::string mixer;            // empty: none
   std::string rules;            // mixer explain: as for `mixer`
   uint32_t mixer_lies = 0;      // of a hundred footprints
+  record::ReportBytes report_bytes = record::FULL;
+  uint64_t diagnose_limit = 48 << 20;  // bytes of state; 0: no diagnosis
+  Schedule schedule = Schedule::kRecorded;
+  uint32_t times = 1;
   bool json = false;
 };
 
-enum CommandBit : uint32_t { kForRun = 1, kForStatus = 2, kForReport = 4, kForMixer = 8 };
+enum CommandBit : uint32_t {
+  kForRun = 1,
+  kForStatus = 2,
+  kForReport = 4,
+  kForMixer = 8,
+  kForReplay = 16
+};
 
 struct OptionRow {
   const char* name;      // without the dashes; the environment variable follows from it

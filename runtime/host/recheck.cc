@@ -9,8 +9,8 @@ void Repair::recheck_interleavings(Batch& batch) {
   ++parts_.stats.suspects;
   reexecute(batch, &report);
   if (!parts_.guard.end_trial(!leaked_ && !dropped_, report)) return;
-  parts_.reports.name(report);
-  save(report, leaked_ || dropped_ ? outcome() : report.outcome);
+  parts_.reports.admit(report);
+  save(report, leaked_ || dropped_ ? outcome() : report.outcome());
 }
 
 }  // namespace evenkeel::host

@@ -11,14 +11,14 @@ namespace evenkeel::host {
 namespace {
 
 // A crash says more than the hang that it may have caused in another replica.
-ReportKind kind_of(const wire::Deck& deck, uint32_t live_mask) {
-  ReportKind kind = ReportKind::kDivergence;
+record::Kind kind_of(const wire::Deck& deck, uint32_t live_mask) {
+  record::Kind kind = record::DIVERGENCE;
   for_each_bit(live_mask, [&](uint32_t i) {
     const wire::Status status = deck.replicas[i].result.status;
-    if (status == wire::Status::kFault) kind = ReportKind::kFault;
-    if (kind == ReportKind::kFault) return;
-    if (status == wire::Status::kDeadlock) kind = ReportKind::kDeadlock;
-    if (status == wire::Status::kHang && kind != ReportKind::kDeadlock) kind = ReportKind::kHang;
+    if (status == wire::Status::kFault) kind = record::FAULT;
+    if (kind == record::FAULT) return;
+    if (status == wire::Status::kDeadlock) kind = record::DEADLOCK;
+    if (status == wire::Status::kHang && kind != record::DEADLOCK) kind = record::HANG;
   });
   return kind;
 }
@@ -51,23 +51,23 @@ bool can_be_dropped(const wire::Input& input) {
 
 }  // namespace
 
-Report Repair::open_report(ReportKind kind, const Batch* batch) {
-  Report report = parts_.evidence.collect(kind, batch, options_.name);
-  parts_.reports.name(report);
+Report Repair::open_report(record::Kind kind, const Batch* batch) {
+  Report report = parts_.evidence.collect(kind, batch);
+  parts_.reports.admit(report);
   return report;
 }
 
 Report Repair::open_suspicion(const Batch& batch) {
-  return parts_.evidence.collect_silently(ReportKind::kSuspect, &batch, options_.name);
+  return parts_.evidence.collect_silently(record::SUSPECT, &batch);
 }
 
 void Repair::did(std::string what) {
-  if (report_ != nullptr) report_->actions.push_back(std::move(what));
+  if (report_ != nullptr) report_->add_actions(std::move(what));
 }
 
 void Repair::save(Report& report, std::string outcome) {
-  report.outcome = std::move(outcome);
-  parts_.reports.save(report);
+  report.set_outcome(std::move(outcome));
+  parts_.reports.save(report, Durability::kMachine);
 }
 
 void Repair::release_agreed() {
@@ -91,17 +91,21 @@ void Repair::end_of_server() {
 
 void Repair::repair(Batch& batch, Verdict verdict, bool forced) {
   if (verdict == Verdict::kExited) end_of_server();
-  const ReportKind kind = kind_of(parts_.deck, parts_.replicas.live_mask());
-  const bool divergence = kind == ReportKind::kDivergence;
-  if (kind == ReportKind::kDeadlock) ++parts_.stats.deadlocks;
+  const record::Kind kind = kind_of(parts_.deck, parts_.replicas.live_mask());
+  const bool divergence = kind == record::DIVERGENCE;
+  if (kind == record::DEADLOCK) ++parts_.stats.deadlocks;
+  const uint32_t sequence = parts_.deck.command_sequence.load();  // of the execution
   Report report = open_report(kind, &batch);
   // A real difference in a batch that was to be forced is a real one.
-  report.forced = forced && divergence && report.differing_pages == 0 && report.outputs.empty();
+  report.set_forced(forced && divergence && report.differing_pages() == 0 &&
+                    report.outputs_size() == 0);
   divergence ? ++parts_.stats.divergences : ++parts_.stats.faults;
-  if (report.forced) ++parts_.stats.forced;
-  if (!report.forced) parts_.guard.blame(parts_.replicas.primary());
+  if (report.forced()) ++parts_.stats.forced;
+  if (!report.forced()) parts_.guard.blame(parts_.replicas.primary());
+  parts_.diagnosis.prepare(report, batch, sequence);
   reexecute(batch, &report);
   save(report, outcome());
+  parts_.diagnosis.begin(report, !leaked_ && !dropped_ && !left_standing_);
 }
 
 void Repair::reexecute(Batch& batch, Report* report) {
@@ -110,15 +114,17 @@ void Repair::reexecute(Batch& batch, Report* report) {
   ++parts_.stats.reexecutions;
   parts_.executor.disagree();
   if (report != nullptr) {
-    did(rolled_back(report->batch));
-    if (!report->id.empty()) save(*report, "being repaired");  // before anything else happens
+    did(rolled_back(report->batch()));
+    // Before anything else happens, lest it be lost with the run.
+    report->set_outcome("being repaired");
+    parts_.reports.save(*report, Durability::kProcess);
   }
   try {
     replay(batch, true);
   } catch (const Ending&) {
     report_ = nullptr;
     if (report != nullptr) {
-      if (report->id.empty()) parts_.reports.name(*report);
+      if (report->id().empty()) parts_.reports.admit(*report);
       save(*report, "the server ended during the re-execution");
     }
     throw;
@@ -196,7 +202,7 @@ void Repair::drop_poison(Batch& batch, uint32_t step) {
     ++parts_.stats.faults;
     if (deadlocked()) ++parts_.stats.deadlocks;
     Report report = open_report(kind_of(parts_.deck, parts_.replicas.live_mask()), &batch);
-    report.actions.emplace_back("the input's connection was reset");
+    report.add_actions("the input's connection was reset");
     save(report, "service goes on from the state before it");
   }
   parts_.executor.disagree();
@@ -233,15 +239,15 @@ bool Repair::suspects_lost_wakeup(const Batch& batch) {
 }
 
 void Repair::recheck_wakeups(Batch& batch) {
-  Report report = parts_.evidence.collect_waits(ReportKind::kLostWakeup, batch, options_.name);
+  Report report = parts_.evidence.collect_waits(record::LOST_WAKEUP, batch);
   ++parts_.stats.suspected_waits;
   reexecute(batch, nullptr);  // a fault on the way is not this report's, which may not be kept
   if (!wakeups_.conclude()) return;
   ++parts_.stats.faults;
   ++parts_.stats.lost_wakeups;
-  parts_.reports.name(report);
-  report.actions.push_back(rolled_back(report.batch) +
-                           ", which answered requests that had been left unanswered");
+  parts_.reports.admit(report);
+  report.add_actions(rolled_back(report.batch()) +
+                     ", which answered requests that had been left unanswered");
   save(report, outcome());
 }
 
@@ -299,11 +305,11 @@ void Repair::adopt(const Batch* batch, const std::string& while_doing) {
   parts_.replicas.set_primary(source);
   // Before the evidence: asking for it resets the output areas. The state is decided already.
   release_agreed();
-  Report report = open_report(ReportKind::kLeak, batch);
+  Report report = open_report(record::LEAK, batch);
   say("LEAK in batch {}: replicas differ even when {} runs alone; all take replica {}'s state",
       parts_.executor.batch(), while_doing, source);
   parts_.executor.adopt(source);
-  report.actions.push_back(
+  report.add_actions(
       fmt::format("{} executed sequentially; still different; all replicas took the state of "
                   "replica {}",
                   while_doing, source));
@@ -313,9 +319,9 @@ void Repair::adopt(const Batch* batch, const std::string& while_doing) {
 void Repair::adopt_start_up() { adopt(nullptr, "start-up"); }
 
 void Repair::report_hang(const Batch& batch) {
-  Report report = parts_.evidence.collect_silently(ReportKind::kHang, &batch, options_.name);
-  parts_.reports.name(report);
-  report.actions.emplace_back("all replicas were ended");
+  Report report = parts_.evidence.collect_silently(record::HANG, &batch);
+  parts_.reports.admit(report);
+  report.add_actions("all replicas were ended");
   save(report, "the run ended");
 }
 

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "runtime/host/batch.h"
+#include "runtime/host/diagnosis.h"
 #include "runtime/host/evidence.h"
 #include "runtime/host/executor.h"
 #include "runtime/host/guard.h"
@@ -37,6 +38,7 @@ class Repair {
     ReportStore& reports;
     Stats& stats;
     Guard& guard;
+    Diagnosis& diagnosis;
   };
 
   Repair(const Parts& parts, const Options& options)
@@ -85,7 +87,7 @@ class Repair {
   [[noreturn]] void fail_through(uint32_t step);
   void adopt(const Batch* batch, const std::string& while_doing);
   [[nodiscard]] uint32_t leak_source() const;
-  [[nodiscard]] Report open_report(ReportKind kind, const Batch* batch);
+  [[nodiscard]] Report open_report(record::Kind kind, const Batch* batch);
   [[nodiscard]] Report open_suspicion(const Batch& batch);
   void did(std::string what);
   void save(Report& report, std::string outcome);

@@ -3,17 +3,60 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <ctime>
-#include <iterator>
-#include <nlohmann/json.hpp>
+#include <string_view>
 
 #include "runtime/host/clock.h"
+#include "runtime/host/output_streams.h"
+#include "runtime/host/waits.h"
 
 namespace evenkeel::host {
 namespace {
 
-std::string when(uint64_t realtime) {
-  const auto seconds = static_cast<time_t>(realtime / kNsPerSecond);
+constexpr size_t kShownBytes = 32;  // of one value in a line
+constexpr size_t kPreviewBytes = 48;
+
+std::string base_name(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
+std::string hex_of(std::string_view data) {
+  std::string text;
+  for (size_t i = 0; i < data.size(); ++i) {
+    if (i != 0 && i % 4 == 0) text += ' ';
+    text += fmt::format("{:02x}", static_cast<uint8_t>(data[i]));
+  }
+  return text;
+}
+
+std::string printable_text(std::string_view data) {
+  return printable(reinterpret_cast<const uint8_t*>(data.data()), data.size());
+}
+
+}  // namespace
+
+const char* name_of(record::Kind kind) {
+  switch (kind) {
+    case record::DIVERGENCE:
+      return "DIVERGENCE";
+    case record::FAULT:
+      return "FAULT";
+    case record::LEAK:
+      return "LEAK";
+    case record::HANG:
+      return "HANG";
+    case record::SUSPECT:
+      return "SUSPECT";
+    case record::DEADLOCK:
+      return "DEADLOCK";
+    case record::LOST_WAKEUP:
+      return "LOST WAKE-UP";
+    default:
+      return "UNKNOWN";
+  }
+}
+
+std::string time_text(uint64_t realtime_ns) {
+  const auto seconds = static_cast<time_t>(realtime_ns / kNsPerSecond);
   tm parts{};
   ::gmtime_r(&seconds, &parts);
   char text[32];
@@ -21,215 +64,92 @@ std::string when(uint64_t realtime) {
   return text;
 }
 
-std::string who(const Side& side) {
-  return fmt::format("{} {}", side.replicas.size() == 1 ? "replica" : "replicas",
-                     fmt::join(side.replicas, ","));
+std::string who(const record::Value& value) {
+  return fmt::format("{} {}", value.replicas_size() == 1 ? "replica" : "replicas",
+                     fmt::join(value.replicas(), ","));
 }
 
-void add_sides(std::string& out, const Difference& difference) {
-  for (const Side& side : difference.sides) {
-    fmt::format_to(std::back_inserter(out), "    {:<14} {}\n", who(side), side.value);
-  }
-}
-
-void add_differences(std::string& out, const Report& report) {
-  for (const Difference& d : report.differences) {
-    fmt::format_to(std::back_inserter(out), "  Differs: {}, bytes [{},{})\n", d.place, d.begin,
-                   d.end);
-    add_sides(out, d);
-  }
-  for (const Difference& d : report.outputs) {
-    fmt::format_to(std::back_inserter(out), "  Differs: {}, from byte {}\n", d.place, d.begin);
-    add_sides(out, d);
-  }
-  if (report.differences_left_out != 0) {
-    fmt::format_to(std::back_inserter(out), "  [{} more differences left out; {} pages differ]\n",
-                   report.differences_left_out, report.differing_pages);
-  }
-  if (report.pages_truncated) out += "  [the list of changed pages was full: there may be more]\n";
-  if (report.kind == ReportKind::kSuspect) return;
-  if (report.differences.empty() && report.outputs.empty()) {
-    out += report.forced ? "  Differs: nothing; the mismatch was forced (--force-mismatch)\n"
-                         : "  Differs: nothing in memory or output that could be compared\n";
+std::string place_of(const record::Object& object) {
+  const std::string module = base_name(object.module());
+  switch (object.kind()) {
+    case record::Object::HEAP:
+      return fmt::format("heap block B{}.{}, {} bytes{}", object.lane(), object.sequence(),
+                         object.bytes(), object.freed() ? " (freed)" : "");
+    case record::Object::GLOBAL:
+      return fmt::format("global {} in {}, {} bytes", object.symbol(), module, object.bytes());
+    case record::Object::DATA:
+      return fmt::format("data of {}", module);
+    case record::Object::OUTPUT:
+      return fmt::format("output to channel {}", object.channel());
+    default:
+      return fmt::format("unnamed memory, page {:#x}", object.address());
   }
 }
 
-void add_waits(std::string& out, const Report& report) {
-  for (const WaitView& wait : report.waits) {
-    fmt::format_to(std::back_inserter(out), "  Waits: {}\n", wait_text(wait));
+std::string code_text(const record::Frame& frame) {
+  const std::string module = base_name(frame.module());
+  if (!frame.symbol().empty()) {
+    return fmt::format("{}+{:#x} ({})", frame.symbol(), frame.symbol_offset(), module);
   }
-  if (report.waits_truncated) out += "  [more waits left out]\n";
+  if (!module.empty()) return fmt::format("{}+{:#x}", module, frame.module_offset());
+  return fmt::format("{:#x}", frame.address());
 }
 
-void add_interleavings(std::string& out, const Report& report) {
-  for (const InterleavingView& i : report.interleavings) {
-    const bool learnt = i.lock == 0;
-    out += learnt ? "  Interleaved: an interleaving that was learnt, put to the test again\n"
-                  : fmt::format("  Interleaved: lock {:#x}, acquired by channels {}, {}, {}\n",
-                                i.lock, i.input, i.other, i.input);
-    fmt::format_to(std::back_inserter(out),
-                   "    one input   {}\n    another     {}\n    the first   {}\n", i.before,
-                   i.between, i.after);
-  }
-  if (report.interleavings.size() < report.interleavings_total) {
-    fmt::format_to(std::back_inserter(out), "  [{} more interleavings left out]\n",
-                   report.interleavings_total - report.interleavings.size());
-  }
+std::string value_text(const record::Difference& difference, const record::Value& value) {
+  if (difference.withheld()) return "[withheld: --report-bytes]";
+  // What is shown may begin before the difference and end behind it.
+  std::string_view data = value.data();
+  data.remove_prefix(std::min(data.size(), difference.begin() - difference.shown_begin()));
+  const bool output = difference.object().kind() == record::Object::OUTPUT;
+  const size_t all = output ? data.size() : difference.end() - difference.begin();
+  const size_t shown = std::min({data.size(), all, output ? kPreviewBytes : kShownBytes});
+  data = data.substr(0, shown);
+  if (output) return printable_text(data);
+  return shown < all ? hex_of(data) + " ..." : hex_of(data);
 }
 
-void add_replicas(std::string& out, const Report& report) {
-  for (const ReplicaView& r : report.replicas) {
-    fmt::format_to(std::back_inserter(out), "  Replica {}{}: {}, {} pages changed, token {}\n",
-                   r.index, r.index == report.primary ? " (primary)" : "", r.status, r.dirty_pages,
-                   r.token);
+std::string preview_of(const record::Input& input) {
+  if (input.kind() == "data") {
+    if (input.withheld()) return "[withheld: --report-bytes]";
+    return printable_text(std::string_view(input.payload()).substr(0, kPreviewBytes));
   }
+  return input.value() != 0 ? fmt::format("value {}", input.value()) : "";
 }
 
-void add_inputs(std::string& out, const Report& report) {
-  fmt::format_to(std::back_inserter(out), "  Inputs of the batch: {}\n", report.inputs_total);
-  for (const InputView& i : report.inputs) {
-    fmt::format_to(std::back_inserter(out), "    {:>5}  {:<9} channel {:<10} {:>7} bytes  {}\n",
-                   i.index, i.kind, i.channel, i.bytes, i.preview);
+std::string headline_of(const Report& report) {
+  if (report.kind() == record::SUSPECT) return "the inputs of the batch are not serializable";
+  if (report.waits_size() != 0) return waits_text(report.waits());
+  const bool failure = report.kind() == record::FAULT || report.kind() == record::HANG;
+  for (const record::Replica& r : report.replicas()) {
+    if (!failure || r.status() == "quiescent") continue;
+    return fmt::format("replica {}: {}", r.index(), r.status());
   }
-  if (report.inputs.size() < report.inputs_total) {
-    fmt::format_to(std::back_inserter(out), "    [{} more left out]\n",
-                   report.inputs_total - report.inputs.size());
+  for (const record::Difference& d : report.differences()) {
+    if (d.values_size() < 2) continue;
+    return fmt::format("{} disagrees with {}", who(*d.values().rbegin()),
+                       fmt::join(d.values(0).replicas(), ","));
   }
-}
-
-std::string headline(const Report& report) {
-  if (report.kind == ReportKind::kSuspect) return "the inputs of the batch are not serializable";
-  if (!report.waits.empty()) return waits_text(report.waits);
-  const bool failure = report.kind == ReportKind::kFault || report.kind == ReportKind::kHang;
-  for (const ReplicaView& r : report.replicas) {
-    if (!failure || r.status == "quiescent") continue;
-    return fmt::format("replica {}: {}", r.index, r.status);
-  }
-  for (const Difference& d : report.differences) {
-    if (d.sides.size() < 2) continue;
-    return fmt::format("{} disagrees with {}", who(d.sides.back()),
-                       fmt::join(d.sides.front().replicas, ","));
-  }
-  return report.forced ? "forced by --force-mismatch" : "replicas disagree";
-}
-
-nlohmann::json to_json(const Difference& d) {
-  nlohmann::json sides = nlohmann::json::array();
-  for (const Side& side : d.sides) {
-    sides.push_back({{"replicas", side.replicas}, {"value", side.value}});
-  }
-  return {{"place", d.place}, {"symbol", d.symbol}, {"page", d.page},
-          {"begin", d.begin}, {"end", d.end},       {"sides", sides}};
-}
-
-nlohmann::json to_json(const InterleavingView& i) {
-  return {{"lock", i.lock},     {"input", i.input},     {"other", i.other},
-          {"before", i.before}, {"between", i.between}, {"after", i.after}};
-}
-
-nlohmann::json to_json(const std::vector<Difference>& list) {
-  nlohmann::json out = nlohmann::json::array();
-  for (const Difference& d : list) out.push_back(to_json(d));
-  return out;
-}
-
-}  // namespace
-
-const char* name_of(ReportKind kind) {
-  switch (kind) {
-    case ReportKind::kDivergence:
-      return "DIVERGENCE";
-    case ReportKind::kFault:
-      return "FAULT";
-    case ReportKind::kLeak:
-      return "LEAK";
-    case ReportKind::kHang:
-      return "HANG";
-    case ReportKind::kSuspect:
-      return "SUSPECT";
-    case ReportKind::kDeadlock:
-      return "DEADLOCK";
-    case ReportKind::kLostWakeup:
-      return "LOST WAKE-UP";
-  }
-  return "UNKNOWN";
+  return report.forced() ? "forced by --force-mismatch" : "replicas disagree";
 }
 
 std::string summary_of(const Report& report) {
-  std::string kind(name_of(report.kind));
+  std::string kind(name_of(report.kind()));
   for (char& c : kind) c = static_cast<char>(c | 0x20);
-  if (!report.waits.empty() && !report.waits.front().place.empty()) {
-    return fmt::format("{} at {}", kind, report.waits.front().place);
+  if (report.waits_size() != 0 && !report.waits(0).place().empty()) {
+    return fmt::format("{} at {}", kind, report.waits(0).place());
   }
-  if (!report.differences.empty()) {
-    return fmt::format("{} in {}", kind, report.differences.front().place);
+  if (report.differences_size() != 0) {
+    return fmt::format("{} in {}", kind, place_of(report.differences(0).object()));
   }
-  if (!report.interleavings.empty()) {
-    const InterleavingView& i = report.interleavings.front();
-    return fmt::format("{} interleaving of {} and {} by {}", kind, i.before, i.after, i.between);
+  if (report.interleavings_size() != 0) {
+    const record::Interleaving& i = report.interleavings(0);
+    return fmt::format("{} interleaving of {} and {} by {}", kind, code_text(i.before()),
+                       code_text(i.after()), code_text(i.between()));
   }
-  if (!report.outputs.empty()) return fmt::format("{} in {}", kind, report.outputs.front().place);
-  return fmt::format("{}{} in batch {}", report.forced ? "forced " : "", kind, report.batch);
-}
-
-std::string render_text(const Report& report) {
-  std::string out = fmt::format("==evenkeel {}== {} batch {}: {}\n", report.pid,
-                                name_of(report.kind), report.batch, headline(report));
-  if (report.waits.empty()) add_differences(out, report);
-  add_interleavings(out, report);
-  add_waits(out, report);
-  add_replicas(out, report);
-  add_inputs(out, report);
-  fmt::format_to(std::back_inserter(out), "  When: {}, server {}\n", when(report.realtime_ns),
-                 report.server);
-  fmt::format_to(std::back_inserter(out), "  Action: {}\n", fmt::join(report.actions, "; "));
-  fmt::format_to(std::back_inserter(out), "  Outcome: {}\n", report.outcome);
-  fmt::format_to(std::back_inserter(out), "SUMMARY: evenkeel: {}\n==evenkeel {}== end\n",
-                 summary_of(report), report.pid);
-  return out;
-}
-
-nlohmann::json render_json(const Report& report) {
-  nlohmann::json replicas = nlohmann::json::array();
-  for (const ReplicaView& r : report.replicas) {
-    replicas.push_back({{"replica", r.index},
-                        {"status", r.status},
-                        {"token", r.token},
-                        {"dirty_pages", r.dirty_pages}});
+  if (report.outputs_size() != 0) {
+    return fmt::format("{} in {}", kind, place_of(report.outputs(0).object()));
   }
-  nlohmann::json inputs = nlohmann::json::array();
-  for (const InputView& i : report.inputs) {
-    inputs.push_back({{"index", i.index},
-                      {"kind", i.kind},
-                      {"channel", i.channel},
-                      {"bytes", i.bytes},
-                      {"preview", i.preview}});
-  }
-  nlohmann::json interleavings = nlohmann::json::array();
-  for (const InterleavingView& i : report.interleavings) interleavings.push_back(to_json(i));
-  return {{"id", report.id},
-          {"kind", name_of(report.kind)},
-          {"server", report.server},
-          {"pid", report.pid},
-          {"batch", report.batch},
-          {"time", when(report.realtime_ns)},
-          {"primary", report.primary},
-          {"forced", report.forced},
-          {"replicas", replicas},
-          {"differences", to_json(report.differences)},
-          {"differing_pages", report.differing_pages},
-          {"pages_truncated", report.pages_truncated},
-          {"differences_left_out", report.differences_left_out},
-          {"outputs", to_json(report.outputs)},
-          {"waits", waits_json(report.waits)},
-          {"waits_truncated", report.waits_truncated},
-          {"interleavings", interleavings},
-          {"interleavings_total", report.interleavings_total},
-          {"inputs", inputs},
-          {"inputs_total", report.inputs_total},
-          {"actions", report.actions},
-          {"outcome", report.outcome},
-          {"summary", summary_of(report)}};
+  return fmt::format("{}{} in batch {}", report.forced() ? "forced " : "", kind, report.batch());
 }
 
 }  // namespace evenkeel::host

@@ -5,11 +5,8 @@
 #include <fmt/format.h>
 #include <gelf.h>
 
-#include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <memory>
-#include <sstream>
 
 #include "runtime/host/fd.h"
 
@@ -113,8 +110,6 @@ std::string debug_file(Elf* elf) {
   return fmt::format("/usr/lib/debug/.build-id/{}/{}.debug", id.substr(0, 2), id.substr(2));
 }
 
-std::string base_name(const std::string& path) { return path.substr(path.rfind('/') + 1); }
-
 }  // namespace
 
 std::optional<Symbol> find_symbol(const std::string& path, uint64_t file_offset, bool code) {
@@ -130,30 +125,6 @@ std::optional<Symbol> find_symbol(const std::string& path, uint64_t file_offset,
 std::string build_id(const std::string& path) {
   const ElfFile file(path);
   return file.get() == nullptr ? std::string() : build_id(file.get());
-}
-
-std::string name_code(int pid, uint64_t address) {
-  std::ifstream maps(fmt::format("/proc/{}/maps", pid));
-  for (std::string line; std::getline(maps, line);) {
-    uint64_t begin = 0;
-    uint64_t end = 0;
-    uint64_t offset = 0;
-    char permissions[5] = {};
-    int path_at = 0;
-    if (std::sscanf(line.c_str(), "%lx-%lx %4s %lx %*s %*s %n", &begin, &end, permissions, &offset,
-                    &path_at) < 4) {
-      continue;
-    }
-    if (address < begin || address >= end) continue;
-    const std::string path = line.substr(std::min(line.size(), static_cast<size_t>(path_at)));
-    if (path.empty() || path.front() != '/') break;
-    const uint64_t file_offset = address - begin + offset;
-    if (const auto symbol = find_symbol(path, file_offset, true)) {
-      return fmt::format("{}+{:#x} ({})", symbol->name, symbol->offset, base_name(path));
-    }
-    return fmt::format("{}+{:#x}", base_name(path), file_offset);
-  }
-  return fmt::format("{:#x}", address);
 }
 
 }  // namespace evenkeel::host

@@ -22,7 +22,4 @@ struct Symbol {
 // The linker's fingerprint of a file, in hexadecimal; empty: it has none, or cannot be read.
 [[nodiscard]] std::string build_id(const std::string& path);
 
-// "worker_main+0x12 (memcached)" for an instruction of a running process; else the address.
-[[nodiscard]] std::string name_code(int pid, uint64_t address);
-
 }  // namespace evenkeel::host

@@ -66,6 +66,22 @@ void announce() {
   }
 }
 
+// Opening may create.
+bool changes_files(wire::FileOp op) {
+  switch (op) {
+    case wire::FileOp::kStat:
+    case wire::FileOp::kStatx:
+    case wire::FileOp::kStatfs:
+    case wire::FileOp::kAccess:
+    case wire::FileOp::kReadlink:
+    case wire::FileOp::kDirectory:
+    case wire::FileOp::kSize:
+      return false;
+    default:
+      return true;
+  }
+}
+
 MemoReply execute(const Key& key, uint32_t payload_room, MemoBody body, void* context) {
   MemoList list(deck().files);
   wire::FileMemo* memo;
@@ -83,7 +99,8 @@ MemoReply execute(const Key& key, uint32_t payload_room, MemoBody body, void* co
   }
   if (!repeated) {
     uint32_t bytes = 0;
-    memo->result = body(context, list.payload_of(*memo), bytes);
+    const bool refused = deck().boot.offline != 0 && changes_files(key.op);
+    memo->result = refused ? -EROFS : body(context, list.payload_of(*memo), bytes);
     memo->payload_bytes = bytes;
   }
   list.publish(*memo, key);

@@ -224,6 +224,7 @@ void replay_turn(const uint32_t& version, uint32_t tag) {
 }
 
 bool primary_is_done() {
+  if (g.deck->command.follow_log != 0) return true;
   const wire::Replica& primary = g.deck->replicas[g.deck->command.primary];
   return primary.done_sequence.load(std::memory_order_acquire) == g.sequence;
 }

@@ -4,7 +4,9 @@
 
 #include <cstring>
 
+#include "runtime/host/code_map.h"
 #include "runtime/host/output_streams.h"
+#include "runtime/host/report.h"
 #include "runtime/host/symbols.h"
 #include "runtime/host/syscall_names.h"
 
@@ -51,11 +53,16 @@ TEST(OutputStreams, PrintableKeepsOneLine) {
   EXPECT_EQ(printable(bytes, sizeof bytes), "a\\r\\n\\x00\\x5c\\xff");
 }
 
-TEST(Symbols, NameCodeOfARunningProcess) {
+TEST(CodeMap, NamesCodeOfARunningProcess) {
   const auto address = reinterpret_cast<uint64_t>(&a_function_to_find);
-  const std::string name = name_code(::getpid(), address + 1);
+  CodeMap code;
+  code.read(::getpid());
+  const std::string name = code_text(code.frame_of(address + 1, false));
   EXPECT_NE(name.find("a_function_to_find(int)+0x1"), std::string::npos) << name;
-  EXPECT_EQ(name_code(::getpid(), 0x10), "0x10");
+  const record::Frame call = code.frame_of(address + 1, true);
+  EXPECT_EQ(call.symbol_offset(), 0U);
+  EXPECT_EQ(call.address(), address + 1);
+  EXPECT_EQ(code_text(code.frame_of(0x10, false)), "0x10");
 }
 
 TEST(Symbols, AreUnknownWithoutAFile) {

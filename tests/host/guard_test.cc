@@ -92,14 +92,14 @@ TEST_F(GuardTest, ReportsTheFirstSightAndEveryChange) {
   Guard guard = make(wire::Guard::kLearn);
   ASSERT_TRUE(batch(guard, suspect(0), "same", "same"));
   EXPECT_TRUE(reported_);
-  ASSERT_EQ(report_.interleavings.size(), 1U);
-  EXPECT_EQ(report_.interleavings[0].lock, 0x1000U);
-  EXPECT_NE(report_.interleavings[0].between.find("guard_test"), std::string::npos);
+  ASSERT_EQ(report_.interleavings_size(), 1);
+  EXPECT_EQ(report_.interleavings(0).lock(), 0x1000U);
+  EXPECT_NE(code_text(report_.interleavings(0).between()).find("guard_test"), std::string::npos);
   ASSERT_TRUE(batch(guard, suspect(0), "same", "same"));
   EXPECT_FALSE(reported_);
   ASSERT_TRUE(batch(guard, suspect(0), "41", "42"));
   EXPECT_TRUE(reported_);
-  EXPECT_NE(report_.outcome.find("1 connections were others"), std::string::npos);
+  EXPECT_NE(report_.outcome().find("1 connections were others"), std::string::npos);
 }
 
 TEST_F(GuardTest, NeverLearnsWhatChangesAnswers) {

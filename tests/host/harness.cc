@@ -233,11 +233,17 @@ std::vector<nlohmann::json> ServerRun::reports() const {
   words.insert(words.end(), place.begin(), place.end());
   std::vector<nlohmann::json> found;
   const auto rows = nlohmann::json::parse(evenkeel(words).output);
-  for (const auto& row : rows) {
-    words = {"report", "show", row["id"].get<std::string>()};
-    words.insert(words.end(), place.begin(), place.end());
-    found.push_back(nlohmann::json::parse(evenkeel(words).output));
+  for (const auto& row : rows["reports"]) {
+    for (const auto& id : row["ids"]) {
+      words = {"report", "show", id.get<std::string>()};
+      words.insert(words.end(), place.begin(), place.end());
+      found.push_back(nlohmann::json::parse(evenkeel(words).output));
+    }
   }
+  std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) {
+    return std::pair(a["batch"].template get<uint64_t>(), a["id"].template get<std::string>()) <
+           std::pair(b["batch"].template get<uint64_t>(), b["id"].template get<std::string>());
+  });
   return found;
 }
 

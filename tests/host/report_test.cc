@@ -4,36 +4,16 @@
 
 #include <nlohmann/json.hpp>
 
-#include "runtime/host/report_store.h"
-#include "tests/host/harness.h"
+#include "runtime/host/privacy.h"
+#include "tests/host/sample_report.h"
 
 namespace evenkeel::host {
 namespace {
 
-Report sample() {
-  Report report;
-  report.pid = 41207;
-  report.batch = 118;
-  report.server = "store";
-  report.realtime_ns = 1'766'000'000'000'000'000;
-  report.replicas = {{0, "quiescent", "aa", 3}, {2, "quiescent", "bb", 3}};
-  report.differences = {{"heap block B3.5521, 96 bytes",
-                         "",
-                         0x1000,
-                         16,
-                         24,
-                         {{{0, 1}, "00000000 0000002a"}, {{2}, "00000000 00000029"}}}};
-  report.differing_pages = 4;
-  report.differences_left_out = 2;
-  report.inputs = {{0, "data", 1048576, 9, "incr k 1\\n"}};
-  report.inputs_total = 3;
-  report.actions = {"rolled back", "executed again"};
-  report.outcome = "all agree";
-  return report;
-}
+using test::sample_report;
 
 TEST(Report, TextHasTheFixedOrder) {
-  EXPECT_EQ(render_text(sample()),
+  EXPECT_EQ(render_text(sample_report()),
             "==evenkeel 41207== DIVERGENCE batch 118: replica 2 disagrees with 0,1\n"
             "  Differs: heap block B3.5521, 96 bytes, bytes [16,24)\n"
             "    replicas 0,1   00000000 0000002a\n"
@@ -52,56 +32,56 @@ TEST(Report, TextHasTheFixedOrder) {
 }
 
 TEST(Report, JsonSaysTheSame) {
-  const auto json = render_json(sample());
+  const auto json = render_json(sample_report());
   EXPECT_EQ(json["kind"], "DIVERGENCE");
   EXPECT_EQ(json["differences"][0]["sides"][1]["replicas"], nlohmann::json({2}));
+  EXPECT_EQ(json["differences"][0]["sides"][1]["value"], "00000000 00000029");
   EXPECT_EQ(json["inputs_total"], 3);
   EXPECT_EQ(json["summary"], "divergence in heap block B3.5521, 96 bytes");
 }
 
 TEST(Report, WhatIsUnknownIsSaidToBe) {
-  Report report = sample();
-  report.differences.clear();
+  Report report = sample_report();
+  report.clear_differences();
   EXPECT_NE(render_text(report).find("nothing in memory or output that could be compared"),
             std::string::npos);
-  report.forced = true;
+  report.set_forced(true);
   EXPECT_NE(render_text(report).find("--force-mismatch"), std::string::npos);
-  report.pages_truncated = true;
+  report.set_pages_truncated(true);
   EXPECT_NE(render_text(report).find("there may be more"), std::string::npos);
 }
 
-TEST(ReportStore, ReportsOutliveTheRun) {
-  const test::TemporaryDirectory directory;
-  Report first = sample();
-  Report second = sample();
-  {
-    ReportStore store(directory.path());
-    store.name(first);
-    store.name(second);
-    store.save(second);
-    store.save(first);
-  }
-  EXPECT_EQ(first.id, "41207-118");
-  EXPECT_EQ(second.id, "41207-118-2");
-  const ReportStore later(directory.path());
-  EXPECT_EQ(later.ids().size(), 2U);
-  EXPECT_EQ(later.read("41207-118", false), render_text(first));
-  EXPECT_EQ(nlohmann::json::parse(later.read("41207-118-2", true))["id"], "41207-118-2");
-  EXPECT_EQ(later.read("../../etc/passwd", false), "");
+TEST(Privacy, FullKeepsEverything) {
+  const Report report = withheld(sample_report(), record::FULL);
+  EXPECT_EQ(report.SerializeAsString(), sample_report().SerializeAsString());
 }
 
-TEST(ReportStore, KeepsTheYoungest) {
-  const test::TemporaryDirectory directory;
-  ReportStore store(directory.path());
-  for (uint64_t batch = 0; batch < ReportStore::kMaxReports + 10; ++batch) {
-    Report report = sample();
-    report.batch = batch;
-    store.name(report);
-    store.save(report);
-  }
-  EXPECT_EQ(ReportStore(directory.path()).ids().size(), ReportStore::kMaxReports);
-  EXPECT_EQ(store.ids().front(), "41207-10");
-  EXPECT_EQ(store.read("41207-9", false), "");
+TEST(Privacy, ChangedKeepsOnlyWhatDiffers) {
+  Report report = withheld(sample_report(), record::CHANGED);
+  EXPECT_EQ(report.differences(0).values(1).data(), std::string("\0\0\0\0\0\0\0\x29", 8));
+  EXPECT_EQ(report.inputs(0).payload(), "");
+  EXPECT_EQ(report.inputs(0).bytes(), 9U);
+  EXPECT_EQ(report.SerializeAsString().find("secret"), std::string::npos);
+  const std::string text = render_text(report);
+  EXPECT_NE(text.find("replica 2      00000000 00000029\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("9 bytes  [withheld: --report-bytes]"), std::string::npos) << text;
+}
+
+TEST(Privacy, NoneKeepsNoByte) {
+  Report report = sample_report();
+  record::Write& write = *report.mutable_diagnosis()->add_writes();
+  write.set_old_bytes("secret");
+  write.set_new_bytes("secret");
+  *report.add_outputs() = report.differences(0);
+  report = withheld(report, record::NONE);
+  const std::string stored = report.SerializeAsString();
+  EXPECT_EQ(stored.find("secret"), std::string::npos);
+  EXPECT_EQ(stored.find("incr"), std::string::npos);
+  EXPECT_EQ(report.differences(0).values(0).data(), "");
+  EXPECT_EQ(report.outputs(0).values(0).data(), "");
+  const std::string text = render_text(report);
+  EXPECT_NE(text.find("replica 2      [withheld: --report-bytes]\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("bytes [16,24)"), std::string::npos) << text;
 }
 
 }  // namespace

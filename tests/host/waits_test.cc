@@ -11,24 +11,32 @@ namespace {
 
 using wire::WaitKind;
 
-WaitView mutex_wait() {
-  return {3, WaitKind::kMutex, 0x404080, "global a in bank, 40 bytes", 5, false, false};
+record::Wait mutex_wait() {
+  record::Wait wait;
+  wait.set_thread(3);
+  wait.set_kind(static_cast<uint32_t>(WaitKind::kMutex));
+  wait.set_object(0x404080);
+  wait.set_place("global a in bank, 40 bytes");
+  wait.set_owner(5);
+  return wait;
 }
 
 TEST(Waits, AreSaidInOneSentence) {
-  WaitView wait = mutex_wait();
+  record::Wait wait = mutex_wait();
   EXPECT_EQ(wait_text(wait),
             "T3 waits for mutex global a in bank, 40 bytes (0x404080), held by T5");
-  wait.place.clear();
-  wait.owner_exited = true;
+  wait.clear_place();
+  wait.set_owner_exited(true);
   EXPECT_EQ(wait_text(wait), "T3 waits for mutex 0x404080, held by T5, which has exited");
-  wait.kind = WaitKind::kCondition;
-  wait.owner = wire::kNoThread;
-  wait.owner_exited = false;
-  wait.earlier = true;
+  wait.set_kind(static_cast<uint32_t>(WaitKind::kCondition));
+  wait.clear_owner();
+  wait.set_owner_exited(false);
+  wait.set_earlier(true);
   EXPECT_EQ(wait_text(wait), "T3 waits for condition variable 0x404080 (since before this batch)");
-  EXPECT_EQ(wait_text({1, WaitKind::kJoin, 0x9000, {}, 2, false, false}),
-            "T1 waits for the end of T2");
+  wait.set_kind(static_cast<uint32_t>(WaitKind::kJoin));
+  wait.set_owner(2);
+  wait.set_earlier(false);
+  EXPECT_EQ(wait_text(wait), "T3 waits for the end of T2");
 }
 
 TEST(Waits, OfTheDeckAreBounded) {
@@ -36,16 +44,22 @@ TEST(Waits, OfTheDeckAreBounded) {
   waits.count = UINT32_MAX;
   waits.wait[0].kind = static_cast<WaitKind>(99);
   const auto views = view_waits(waits);
-  ASSERT_EQ(views.size(), wire::kMaxWaits);
+  ASSERT_EQ(views.size(), static_cast<int>(wire::kMaxWaits));
   EXPECT_NE(wait_text(views[0]).find("something"), std::string::npos);
 }
 
 TEST(Waits, MakeTheReportOfADeadlock) {
   Report report;
-  report.kind = ReportKind::kDeadlock;
-  report.pid = 41;
-  report.batch = 7;
-  report.waits = {mutex_wait(), {5, WaitKind::kMutex, 0x4040c0, "", 3, false, false}};
+  report.set_kind(record::DEADLOCK);
+  report.mutable_run()->set_pid(41);
+  report.set_batch(7);
+  *report.add_waits() = mutex_wait();
+  record::Wait& back = *report.add_waits();
+  back = mutex_wait();
+  back.set_thread(5);
+  back.set_object(0x4040c0);
+  back.clear_place();
+  back.set_owner(3);
   const std::string text = render_text(report);
   EXPECT_EQ(text.find("==evenkeel 41== DEADLOCK batch 7: T3 waits for mutex global a in bank"), 0u)
       << text;

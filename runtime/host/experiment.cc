@@ -1,0 +1,153 @@
+#include "runtime/host/experiment.h"
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "runtime/host/clock.h"
+#include "runtime/host/code_map.h"
+#include "runtime/host/race_finder.h"
+#include "runtime/host/stack_walk.h"
+
+namespace evenkeel::host {
+namespace {
+
+constexpr int kMaxWrites = 256;  // held by the record; of an execution the last ones
+
+// Code of the runtime and of libc only does what the server asked for: the frame that called it is
+// the one meant.
+bool is_server_code(const std::string& module) {
+  const std::string base = module.substr(module.rfind('/') + 1);
+  for (const char* library : {"libevenkeel.so", "libc.so", "libc-", "ld-linux", "libpthread",
+                              "libstdc++.so", "libm.so"}) {
+    if (base.starts_with(library)) return false;
+  }
+  return !module.empty();
+}
+
+class Experiment {
+ public:
+  explicit Experiment(Lab& lab) : lab_(lab), stacks_(lab.server_pid()) {
+    code_.read(lab.server_pid());
+  }
+
+  bool execute(uint32_t number) {
+    const bool failed = lab_.run_watched(Schedule::kRecorded, number);
+    std::vector<Touch> touches;
+    const wire::Accesses& seen = lab_.accesses();
+    for (uint64_t i = lab_.accesses_begin(); i < seen.count; ++i) {
+      const wire::Access& access = seen.list[i % wire::kMaxAccesses];
+      if (access.write == 0 && access.runtime != 0) continue;  // copies for the kernel
+      touches.push_back({access.thread, access.range, access.write != 0, site_of(access)});
+    }
+    races_.add(touches, failed);
+    if (failed || !kept_failure_) keep(number);
+    kept_failure_ = kept_failure_ || failed;
+    return failed;
+  }
+
+  void finish(record::Diagnosis& out) {
+    for (record::Write& write : writes_) *out.add_writes() = std::move(write);
+    out.set_writes_left_out(left_out_);
+    const auto race = races_.find();
+    if (!race) return;
+    *out.mutable_first_site() = frame(race->first);
+    *out.mutable_second_site() = frame(race->second);
+  }
+
+ private:
+  // The low bit tells a return address from an instruction.
+  static uint64_t site(uint64_t address, bool is_return) {
+    return address << 1 | (is_return ? 1 : 0);
+  }
+  const record::Frame& frame(uint64_t site) { return code_.frame_of(site >> 1, (site & 1) != 0); }
+
+  uint64_t site_of(const wire::Access& access) {
+    const uint64_t code = access.registers[wire::kDwarfRegisters - 1];
+    if (is_server_code(code_.frame_of(code, false).module())) return site(code, false);
+    const std::vector<uint64_t> frames = stacks_.walk(access);
+    for (size_t i = 1; i < frames.size(); ++i) {
+      if (is_server_code(code_.frame_of(frames[i], true).module())) return site(frames[i], true);
+    }
+    return site(code, false);
+  }
+
+  void keep(uint32_t number) {
+    writes_.clear();
+    const wire::Accesses& seen = lab_.accesses();
+    const uint64_t begin = std::max<uint64_t>(
+        lab_.accesses_begin(), seen.count > kMaxWrites ? seen.count - kMaxWrites : 0);
+    left_out_ = begin;
+    for (uint64_t i = begin; i < seen.count; ++i) {
+      add_write(seen.list[i % wire::kMaxAccesses], i + 1, number);
+    }
+  }
+
+  void add_write(const wire::Access& access, uint64_t order, uint32_t number) {
+    const wire::WatchedRange& range = lab_.deck().watch.ranges[access.range];
+    const size_t bytes = std::min<size_t>(range.end - range.begin, sizeof access.before);
+    record::Write& write = writes_.emplace_back();
+    write.set_thread(access.thread);
+    write.set_order(order);
+    write.set_address(access.address);
+    write.set_old_bytes(access.before, bytes);
+    write.set_new_bytes(access.after, bytes);
+    write.set_difference(access.range);
+    write.set_execution(number);
+    write.set_read(access.write == 0);
+    const uint64_t code = access.registers[wire::kDwarfRegisters - 1];
+    *write.mutable_code() = code_.frame_of(code, false);
+    bool first = true;
+    for (const uint64_t address : stacks_.walk(access)) {
+      *write.mutable_stack()->add_frames() = code_.frame_of(address, !first);
+      first = false;
+    }
+  }
+
+  Lab& lab_;
+  StackWalk stacks_;
+  CodeMap code_;
+  RaceFinder races_;
+  std::vector<record::Write> writes_;  // of the last execution that failed, or else of the last
+  uint64_t left_out_ = 0;
+  bool kept_failure_ = false;
+};
+
+}  // namespace
+
+std::vector<wire::WatchedRange> watched_ranges(const record::Report& report) {
+  std::vector<wire::WatchedRange> ranges;
+  for (const record::Difference& difference : report.differences()) {
+    if (ranges.size() == wire::kMaxWatched) break;
+    const record::Object& object = difference.object();
+    const bool inside = object.kind() != record::Object::DATA;
+    const uint64_t begin = object.address() + (inside ? difference.begin() : 0);
+    ranges.push_back({begin, begin + (difference.end() - difference.begin())});
+  }
+  return ranges;
+}
+
+record::Diagnosis diagnose(Lab& lab, std::span<const wire::WatchedRange> ranges,
+                           const ExperimentLimits& limits) {
+  const uint64_t started = monotonic_ns();
+  record::Diagnosis out;
+  lab.watch(ranges);
+  Experiment experiment(lab);
+  uint32_t failures = 0;
+  uint32_t executions = 0;
+  while (executions < limits.executions && failures < limits.failures &&
+         monotonic_ns() - started < limits.time_ns) {
+    if (experiment.execute(++executions)) ++failures;
+  }
+  experiment.finish(out);
+  out.set_repeated_race(failures != 0);
+  out.set_executions(executions);
+  if (failures == 0)
+    out.set_note(
+        "the race did not repeat: the accesses seen are those of an execution that went right");
+  out.set_duration_ns(monotonic_ns() - started);
+  return out;
+}
+
+}  // namespace evenkeel::host

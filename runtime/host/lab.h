@@ -1,0 +1,78 @@
+#pragma once
+// A stored batch, executed again: replicas of the server that start from the stored state, reach
+// nothing outside, and go back to that state after each execution. The machinery is the service's
+// own: what diverges here diverges there.
+// Threads: one; replicas die with it. Memory: a deck; the replicas.
+// Errors:  Refusal for a state that does not fit this machine; Ending when the replicas die.
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "runtime/host/conductor.h"
+#include "runtime/host/connections.h"
+#include "runtime/host/deck.h"
+#include "runtime/host/executor.h"
+#include "runtime/host/network.h"
+#include "runtime/host/options.h"
+#include "runtime/host/replicas.h"
+#include "runtime/host/state_file.h"
+#include "runtime/wire.h"
+
+namespace evenkeel::host {
+
+class Lab {
+ public:
+  // Replaces this process's environment by that of the stored replica.
+  explicit Lab(const StateFile& state);
+
+  // One execution, rolled back before the next. True: it did not come out as one.
+  bool run(Schedule schedule);
+  // The same with the accesses to watched bytes noted, of the primary; threads change places after
+  // them as `seed` decides.
+  bool run_watched(Schedule schedule, uint64_t seed);
+  // After a failed execution: "replica 1 differs", "replica 0: Segmentation fault".
+  [[nodiscard]] std::string describe() const;
+  // Of the last execution, by number: [accesses_begin(), accesses().count).
+  [[nodiscard]] const wire::Accesses& accesses() const { return deck_->replicas[0].accesses; }
+  [[nodiscard]] uint64_t accesses_begin() const;
+
+  void watch(std::span<const wire::WatchedRange> ranges);
+
+  // The token of the last agreed execution.
+  [[nodiscard]] wire::Token token() const { return deck_->replicas[0].result.token; }
+  [[nodiscard]] pid_t server_pid() const { return replicas_.server_pid(0); }
+  [[nodiscard]] wire::Deck& deck() { return *deck_; }
+
+ private:
+  static constexpr uint64_t kStartTimeoutNs = 30'000'000'000;
+
+  void start();
+  void start_replica(uint32_t index);
+  void take_state(uint32_t index);
+  void open_files();
+  bool run_sequentially();
+  bool execute(Schedule schedule);
+  void stamp_log(uint32_t sequence);
+
+  const StateFile& state_;
+  Deck deck_;
+  Signals signals_;
+  Stats stats_;
+  Connections connections_;
+  Network network_;
+  Externals externals_;
+  Replicas replicas_;
+  Conductor conductor_;
+  Executor executor_;
+  Launch launch_;
+  Fd state_fd_;  // stays open across exec
+  wire::Command command_{};
+  std::vector<std::pair<uint32_t, uint32_t>> log_;  // thread, entries
+  uint32_t input_count_ = 0;
+  bool log_overwritten_ = false;
+  bool dirty_ = false;  // executed sequentially: the state is another
+};
+
+}  // namespace evenkeel::host

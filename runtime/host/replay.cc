@@ -1,0 +1,103 @@
+#include "runtime/host/replay.h"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <iostream>
+
+#include "runtime/host/experiment.h"
+#include "runtime/host/lab.h"
+#include "runtime/host/refusal.h"
+#include "runtime/host/server_file.h"
+#include "runtime/host/symbols.h"
+
+namespace evenkeel::host {
+namespace {
+
+constexpr char kNoState[] = "the server ends instead of executing the stored batch";
+constexpr char kSamePlace[] = "replay where files and machine are as they were for the server";
+
+void raise_open_files() {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+// The same program at other addresses, or another build of it, would be nonsense.
+void check_builds(const StateFile& state) {
+  for (const auto& module : state.text().at("modules")) {
+    const auto path = module.at("path").get<std::string>();
+    const auto wanted = module.at("build").get<std::string>();
+    const std::string found = build_id(path);
+    if (found == wanted) continue;
+    throw Refusal(kExitUsage,
+                  fmt::format("{} is another build ({}) than the one of the bundle ({})", path,
+                              found.empty() ? "none" : found, wanted),
+                  "replay where the binaries are those that the server ran");
+  }
+}
+
+std::vector<wire::WatchedRange> ranges_of(const StateFile& state) {
+  std::vector<wire::WatchedRange> ranges;
+  for (const auto& range : state.text().at("watch")) {
+    ranges.push_back({range.at(0).get<uint64_t>(), range.at(1).get<uint64_t>()});
+  }
+  return ranges;
+}
+
+// Not all of the differing bytes are known for a crash; then chance must do.
+bool execute(Lab& lab, Schedule schedule, bool watch, uint64_t number) {
+  if (watch && schedule == Schedule::kRecorded) return lab.run_watched(schedule, number);
+  return lab.run(schedule);
+}
+
+std::string token_text(const wire::Token& token) {
+  return fmt::format("{:016x}{:016x}", token.high, token.low);
+}
+
+}  // namespace
+
+int replay_command(const CommandLine& line) try {
+  if (line.words.size() != 1) {
+    throw Refusal(kExitUsage, "replay wants one bundle", "see evenkeel replay --help");
+  }
+  const StateFile state(line.words[0]);
+  check_builds(state);
+  disable_address_randomisation();
+  raise_open_files();
+  Lab lab(state);
+  const std::vector<wire::WatchedRange> ranges = ranges_of(state);
+  lab.watch(ranges);
+  const Schedule schedule = line.options.schedule;
+  const std::string agreed = state.text().value("agreed", "");
+  uint32_t diverged = 0;
+  for (uint32_t i = 1; i <= line.options.times; ++i) {
+    const bool failed = execute(lab, schedule, !ranges.empty(), i);
+    if (failed) {
+      ++diverged;
+      fmt::print("execution {}: {}\n", i, lab.describe());
+    } else if (schedule == Schedule::kSequential && !agreed.empty()) {
+      const std::string token = token_text(lab.token());
+      fmt::print("execution {}: {} the state that was agreed\n", i,
+                 token == agreed ? "exactly" : "not");
+    }
+  }
+  fmt::print("diverged {} of {}\n", diverged, line.options.times);
+  return 0;
+} catch (const Ending&) {
+  throw Refusal(1, kNoState, kSamePlace);
+}
+
+int diagnose_command(const CommandLine& line) try {
+  if (line.words.size() != 1) throw Refusal(kExitUsage, "diagnose wants one bundle", "");
+  const StateFile state(line.words[0]);
+  raise_open_files();
+  Lab lab(state);
+  const record::Diagnosis found = diagnose(lab, ranges_of(state), ExperimentLimits{});
+  return found.SerializeToOstream(&std::cout) && std::cout.flush() ? 0 : 1;
+} catch (const Ending&) {
+  throw Refusal(1, kNoState, kSamePlace);
+}
+
+}  // namespace evenkeel::host

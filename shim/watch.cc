@@ -1,0 +1,187 @@
+#include "shim/watch.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "runtime/core/layout.h"
+#include "runtime/core/sys.h"
+#include "runtime/kernel/kernel.h"
+#include "runtime/sched/carrier.h"
+#include "runtime/sched/lock.h"
+#include "shim/interruption.h"
+#include "shim/real_signals.h"
+#include "snapshot/snapshot.h"
+
+namespace evenkeel::shim {
+namespace {
+
+constexpr uint64_t kTrapFlag = 1 << 8;  // of EFLAGS
+constexpr uint64_t kWriteFault = 2;     // bit 1 of the page-fault error code
+constexpr size_t kMaxPages = wire::kMaxWatched * 2;
+// An instruction touches at most two operands of two pages each.
+constexpr size_t kMaxOpen = 4;
+constexpr uint32_t kNoRange = UINT32_MAX;
+
+// The kernel's order of a context's registers, in DWARF's.
+constexpr int kRegisters[wire::kDwarfRegisters] = {
+    REG_RAX, REG_RDX, REG_RCX, REG_RBX, REG_RSI, REG_RDI, REG_RBP, REG_RSP, REG_R8,
+    REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15, REG_RIP};
+
+struct Watching {
+  bool active;
+  size_t page_count;
+  uint64_t pages[kMaxPages];  // closed between accesses
+  size_t open_count;
+  uint64_t open[kMaxOpen];  // for the step under way
+  wire::Access* access;     // of the step under way; null: to other bytes of the page
+  uint64_t random;
+};
+constinit Watching g{};
+
+const wire::Watch& wanted() { return kernel::deck().watch; }
+wire::Accesses& notes() { return kernel::replica().accesses; }
+size_t range_count() { return std::min<size_t>(wanted().count, wire::kMaxWatched); }
+
+void* pointer(uint64_t address) { return reinterpret_cast<void*>(address); }
+
+bool set_protection(uint64_t page, int protection) {
+  return sys::mprotect(pointer(page), kPageBytes, protection).ok();
+}
+
+bool is_watched(uint64_t page) {
+  return std::find(g.pages, g.pages + g.page_count, page) != g.pages + g.page_count;
+}
+
+void forget(uint64_t page) {
+  const auto end = std::remove(g.pages, g.pages + g.page_count, page);
+  if (end != g.pages + g.page_count) set_protection(page, PROT_READ | PROT_WRITE);
+  g.page_count = static_cast<size_t>(end - g.pages);
+}
+
+void add_pages(const wire::WatchedRange& range) {
+  // Signal frames are pushed on stacks, by the kernel.
+  if (range.begin >= range.end || kStackArena.contains(range.begin)) return;
+  for (uint64_t page = page_floor(range.begin); page < range.end; page += kPageBytes) {
+    if (is_watched(page) || g.page_count == kMaxPages) continue;
+    if (set_protection(page, PROT_NONE)) g.pages[g.page_count++] = page;
+  }
+}
+
+uint32_t range_of(uint64_t address) {
+  for (size_t i = 0; i < range_count(); ++i) {
+    const wire::WatchedRange& range = wanted().ranges[i];
+    if (address >= range.begin && address < range.end) return static_cast<uint32_t>(i);
+  }
+  return kNoRange;
+}
+
+void copy_value(uint32_t index, uint8_t (&to)[wire::kAccessValueBytes]) {
+  const wire::WatchedRange& range = wanted().ranges[index];
+  // Within the page that is open now.
+  const uint64_t end = std::min(range.end, page_floor(range.begin) + kPageBytes);
+  const uint64_t bytes = std::min<uint64_t>(end - range.begin, sizeof to);
+  std::memset(to, 0, sizeof to);
+  std::memcpy(to, pointer(range.begin), bytes);
+}
+
+void copy_stack(const ucontext_t& context, const sched::Thread& thread, wire::Access& access) {
+  const auto top = static_cast<uint64_t>(context.uc_mcontext.gregs[REG_RSP]);
+  access.stack_bytes = 0;
+  if (top >= thread.stack_end || !kStackArena.contains(top)) return;
+  const uint64_t bytes = std::min<uint64_t>(thread.stack_end - top, sizeof access.stack);
+  std::memcpy(access.stack, pointer(top), bytes);
+  access.stack_bytes = static_cast<uint32_t>(bytes);
+}
+
+wire::Access& note(uint64_t address, bool write, uint32_t range, const ucontext_t& context) {
+  wire::Access& access = notes().list[notes().count++ % wire::kMaxAccesses];
+  const sched::Thread& thread = sched::self();
+  access.address = address;
+  access.thread = sched::index_of(thread.id);
+  access.write = write ? 1 : 0;
+  access.range = range;
+  for (size_t i = 0; i < wire::kDwarfRegisters; ++i) {
+    access.registers[i] = static_cast<uint64_t>(context.uc_mcontext.gregs[kRegisters[i]]);
+  }
+  access.runtime = in_runtime_text(access.registers[wire::kDwarfRegisters - 1]) ? 1 : 0;
+  copy_value(range, access.before);
+  copy_stack(context, thread, access);
+  return access;
+}
+
+// xorshift64: the same seed makes the same choices.
+bool toss() {
+  g.random ^= g.random << 13;
+  g.random ^= g.random >> 7;
+  g.random ^= g.random << 17;
+  return (g.random >> 32 & 1) != 0;
+}
+
+void close_pages() {
+  for (size_t i = 0; i < g.open_count; ++i) {
+    if (is_watched(g.open[i])) set_protection(g.open[i], PROT_NONE);
+  }
+  g.open_count = 0;
+}
+
+}  // namespace
+
+void begin_watch() {
+  g = {};
+  g.random = wanted().seed | 1;
+  notes().count = 0;
+  for (size_t i = 0; i < range_count(); ++i) add_pages(wanted().ranges[i]);
+  g.active = g.page_count != 0;
+}
+
+void end_watch() {
+  while (g.page_count != 0) forget(g.pages[g.page_count - 1]);
+  g.active = false;
+}
+
+bool watching() { return g.active; }
+bool stepping() { return g.open_count != 0; }
+
+bool handle_watched_access(const siginfo_t& info, ucontext_t& context) {
+  const auto address = reinterpret_cast<uint64_t>(info.si_addr);
+  const uint64_t page = page_floor(address);
+  if (!g.active || !is_watched(page) || g.open_count == kMaxOpen) return false;
+  const bool write = (reg(context, REG_ERR) & kWriteFault) != 0;
+  if (write) (void)snapshot::handle_write_fault(address);  // the tracker's page, too
+  set_protection(page, PROT_READ | PROT_WRITE);
+  g.open[g.open_count++] = page;
+  const uint32_t range = range_of(address);
+  const bool threads = sched::carrier().current != nullptr;
+  if (range != kNoRange && threads) g.access = &note(address, write, range, context);
+  reg(context, REG_EFL) |= kTrapFlag;
+  return true;
+}
+
+bool handle_step(const siginfo_t& info, ucontext_t& context) {
+  if (g.open_count == 0) return false;
+  reg(context, REG_EFL) &= ~kTrapFlag;
+  wire::Access* access = g.access;
+  g.access = nullptr;
+  if (access != nullptr) copy_value(access->range, access->after);
+  close_pages();
+  const bool may_switch = access != nullptr && access->runtime == 0 &&
+                          !in_runtime_text(reg(context, REG_RIP)) &&
+                          !sched::lock_held_by_this_carrier() && sched::anything_ready();
+  if (may_switch && toss()) {
+    interrupt(context, info, below_red_zone(context), [](Interruption&) { sched::yield(); });
+  }
+  return true;
+}
+
+void stop_watching(const void* address, size_t bytes) {
+  if (!g.active) return;
+  const uint64_t begin = page_floor(reinterpret_cast<uint64_t>(address));
+  const uint64_t end = reinterpret_cast<uint64_t>(address) + bytes;
+  for (uint64_t page = begin; page < end; page += kPageBytes) {
+    if (is_watched(page)) forget(page);
+  }
+}
+
+}  // namespace evenkeel::shim
