@@ -5,6 +5,7 @@
 #include "runtime/kernel/kernel.h"
 #include "runtime/sched/carrier.h"
 #include "runtime/sched/lock.h"
+#include "runtime/sched/order.h"
 #include "shim/interruption.h"
 #include "shim/real_signals.h"
 #include "shim/watch.h"
@@ -39,7 +40,8 @@ void handle_watchdog(int, siginfo_t* info, void* opaque) {
   auto& context = *static_cast<ucontext_t*>(opaque);
   if (must_stop()) {
     g_hung.store(true, std::memory_order_release);
-    sched::stop();  // a carrier that waits for the order log sees it: the signal has woken it
+    sched::stop();
+    sched::announce_quiet();  // a carrier that sleeps until the order log moves looks around
   }
   if (!interruptible(context)) return;
   if (sched::stopping()) {
@@ -52,8 +54,9 @@ void handle_watchdog(int, siginfo_t* info, void* opaque) {
 
 }  // namespace
 
-// Without SA_RESTART: a sleeping carrier is to look around.
-void install_watchdog() { install_handler(SIGURG, handle_watchdog, SA_ONSTACK); }
+// With SA_RESTART: a call made for the server (an open, a lock of a file) must not end in EINTR
+// because of a signal that is none of its own.
+void install_watchdog() { install_handler(SIGURG, handle_watchdog, SA_ONSTACK | SA_RESTART); }
 
 bool take_hang() { return g_hung.exchange(false, std::memory_order_acquire); }
 
