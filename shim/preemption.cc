@@ -48,8 +48,11 @@ void handle_watchdog(int, siginfo_t* info, void* opaque) {
     note_position(sched::self(), reg(context, REG_RIP));
     sched::abandon();
   }
-  if (!sched::anything_ready()) return;
-  interrupt(context, *info, below_red_zone(context), [](Interruption&) { sched::yield(); });
+  if (!sched::anything_ready() && !sched::closing_waiters()) return;
+  interrupt(context, *info, below_red_zone(context), [](Interruption&) {
+    sched::note_spin();
+    sched::yield();
+  });
 }
 
 }  // namespace

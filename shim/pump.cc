@@ -386,7 +386,7 @@ void on_quiescent() {
   g.replacement = false;
   for (;;) {
     if (g.executing) {
-      if (sched::order_mode() == sched::OrderMode::kRecord) sched::announce_quiet();
+      sched::end_group();
       guard::end_group();
       if (start_groups()) return;
       finish_execution();
