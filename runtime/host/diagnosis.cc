@@ -13,6 +13,7 @@
 
 #include "runtime/host/clock.h"
 #include "runtime/host/experiment.h"
+#include "runtime/host/inherited.h"
 #include "runtime/host/refusal.h"
 #include "runtime/host/symbols.h"
 
@@ -109,6 +110,7 @@ nlohmann::json Diagnosis::describe(bool agreed) const {
           {"hang_timeout_s", options_.hang_timeout_s},
           {"inputs", input_count_},
           {"sequence", sequence_},
+          {"inherited", list_inherited()},
           {"modules", std::move(modules)},
           {"watch", std::move(watch)},
           {"agreed", agreed ? token_text(parts_.executor.result(primary).token) : ""}};
@@ -136,7 +138,7 @@ void Diagnosis::work(const nlohmann::json& text) const {
   ::setpgid(0, 0);  // the terminal's Ctrl-C is not for it
   parts_.launch.signals->restore_in_child();
   ::setpriority(PRIO_PROCESS, 0, 19);
-  ::close_range(3, ~0U, 0);  // above all the clients' connections
+  close_private_descriptors();  // above all the clients' connections
   redirect(STDOUT_FILENO, bundle_ + kFindings);
   redirect(STDERR_FILENO, bundle_ + kWorkerLog);
   try {

@@ -198,6 +198,8 @@ StateFile::StateFile(const std::filesystem::path& path)
     throw Refusal(kExitUsage, fmt::format("{}: {}", path.string(), std::strerror(errno)),
                   "see evenkeel report list for what there is");
   }
+  const int high = ::fcntl(fd_.get(), F_DUPFD_CLOEXEC, kHighFd);
+  if (high >= 0) fd_.reset(high);  // else the limit of open files is low: any number will do
   check(path.string());
 }
 
