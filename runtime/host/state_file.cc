@@ -174,7 +174,7 @@ void write_state(const std::filesystem::path& path, pid_t frozen, std::vector<De
                   "raise --diagnose-limit");
   }
   if (spans.size() + parts.size() > wire::kMaxStateSegments) {
-    throw Refusal(1, fmt::format("the state has {} pieces", spans.size()), "nothing");
+    throw Refusal(1, fmt::format("the state has {} pieces", spans.size()), "turn diagnosis off with --diagnose-limit 0");
   }
   text["files"] = memory.files();
   const std::filesystem::path temporary = path.string() + ".new";
