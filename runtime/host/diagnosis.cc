@@ -13,6 +13,7 @@
 
 #include "runtime/host/clock.h"
 #include "runtime/host/experiment.h"
+#include "runtime/host/inherited.h"
 #include "runtime/host/refusal.h"
 #include "runtime/host/symbols.h"
 
@@ -21,8 +22,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr char kFindings[] = ".findings";
-constexpr char kWorkerLog[] = ".log";
+// The store removes what ends like this when it is opened.
+constexpr char kFindings[] = ".findings.new";
+constexpr char kWorkerLog[] = ".log.new";
 constexpr uint64_t kMaxFindingsBytes = 16 << 20;
 
 std::vector<std::string> own_environment() {
@@ -55,6 +57,21 @@ std::string last_words(const std::string& path) {
   if (line == std::string::npos) return text;
   text.erase(0, line + 10);
   return text.substr(0, text.find('\n'));
+}
+
+// The experiment numbers what it watches, the report what differs.
+uint32_t difference_of(const Report& report, const record::Write& write) {
+  const auto ranges = watched_ranges(report);
+  if (write.difference() >= ranges.size()) return 0;
+  const uint64_t wanted = ranges[write.difference()].begin;
+  for (int i = 0; i < report.differences_size(); ++i) {
+    const record::Difference& d = report.differences(i);
+    const bool inside = d.object().kind() != record::Object::DATA;
+    if (d.object().address() + (inside ? d.begin() : 0) == wanted) {
+      return static_cast<uint32_t>(i);
+    }
+  }
+  return 0;
 }
 
 }  // namespace
@@ -109,6 +126,7 @@ nlohmann::json Diagnosis::describe(bool agreed) const {
           {"hang_timeout_s", options_.hang_timeout_s},
           {"inputs", input_count_},
           {"sequence", sequence_},
+          {"inherited", list_inherited()},
           {"modules", std::move(modules)},
           {"watch", std::move(watch)},
           {"agreed", agreed ? token_text(parts_.executor.result(primary).token) : ""}};
@@ -136,7 +154,7 @@ void Diagnosis::work(const nlohmann::json& text) const {
   ::setpgid(0, 0);  // the terminal's Ctrl-C is not for it
   parts_.launch.signals->restore_in_child();
   ::setpriority(PRIO_PROCESS, 0, 19);
-  ::close_range(3, ~0U, 0);  // above all the clients' connections
+  close_private_descriptors();  // above all the clients' connections
   redirect(STDOUT_FILENO, bundle_ + kFindings);
   redirect(STDERR_FILENO, bundle_ + kWorkerLog);
   try {
@@ -191,10 +209,18 @@ void Diagnosis::finish(const std::string& failure) {
   std::error_code error;
   fs::remove(bundle_ + kFindings, error);
   fs::remove(bundle_ + kWorkerLog, error);
+  // It holds all of the server's memory. And the report may have had to make room by now.
+  const fs::path report = parts_.reports.directory() / (report_.id() + ".report");
+  if (options_.report_bytes != record::FULL || !fs::exists(report, error)) {
+    fs::remove(bundle_, error);
+  }
   const auto bytes = fs::file_size(bundle_, error);
   if (!error) {
     diagnosis.set_bundle(report_.id() + ".bundle");
     diagnosis.set_bundle_bytes(bytes);
+  }
+  for (record::Write& write : *diagnosis.mutable_writes()) {
+    write.set_difference(difference_of(report_, write));
   }
   if (diagnosis.repeated_race()) tries_[report_.signature()] = kTriesPerSignature;
   parts_.reports.save(report_, Durability::kProcess);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "runtime/host/clock.h"
@@ -116,14 +118,24 @@ class Experiment {
 
 }  // namespace
 
+// What follows from a race differs, too, often many times over (a wrong answer in each client's
+// buffer): so one of each type and field first, then another of each.
 std::vector<wire::WatchedRange> watched_ranges(const record::Report& report) {
-  std::vector<wire::WatchedRange> ranges;
+  std::map<std::tuple<int, std::string, uint64_t, uint64_t>, uint32_t> alike;
+  std::vector<std::pair<uint32_t, wire::WatchedRange>> found;  // with the number within its type
   for (const record::Difference& difference : report.differences()) {
-    if (ranges.size() == wire::kMaxWatched) break;
     const record::Object& object = difference.object();
     const bool inside = object.kind() != record::Object::DATA;
     const uint64_t begin = object.address() + (inside ? difference.begin() : 0);
-    ranges.push_back({begin, begin + (difference.end() - difference.begin())});
+    const uint32_t number =
+        alike[{object.kind(), object.symbol(), object.bytes(), difference.begin()}]++;
+    found.push_back({number, {begin, begin + (difference.end() - difference.begin())}});
+  }
+  std::stable_sort(found.begin(), found.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<wire::WatchedRange> ranges;
+  for (const auto& [number, range] : found) {
+    if (ranges.size() < wire::kMaxWatched) ranges.push_back(range);
   }
   return ranges;
 }

@@ -14,9 +14,6 @@
 namespace evenkeel::host {
 namespace {
 
-// Servers expect the first free numbers to be theirs.
-constexpr int kStateFd = 750;
-
 uint32_t count_of(const StateFile& state) {
   return state.text().at("replicas").get<uint32_t>() > 1 ? 2 : 1;
 }
@@ -53,7 +50,7 @@ Lab::Lab(const StateFile& state)
                  state.text().at("hang_timeout_s").get<uint64_t>() * kNsPerSecond),
       executor_(*deck_, replicas_, conductor_, externals_, stats_),
       launch_(launch_of(state.text(), deck_, signals_)),
-      state_fd_(::fcntl(state.fd(), F_DUPFD, kStateFd)) {
+      state_fd_(::fcntl(state.fd(), F_DUPFD, StateFile::kHighFd)) {
   if (!state_fd_.valid()) throw Refusal(1, std::strerror(errno), "raise ulimit -n");
   externals_.go_offline();
   take_environment(state.text().at("environment").get<std::vector<std::string>>());

@@ -6,6 +6,7 @@
 #include <iostream>
 
 #include "runtime/host/experiment.h"
+#include "runtime/host/inherited.h"
 #include "runtime/host/lab.h"
 #include "runtime/host/refusal.h"
 #include "runtime/host/server_file.h"
@@ -17,7 +18,9 @@ namespace {
 constexpr char kNoState[] = "the server ends instead of executing the stored batch";
 constexpr char kSamePlace[] = "replay where files and machine are as they were for the server";
 
-void raise_open_files() {
+// Before anything of the lab's takes a number.
+void become_like(const StateFile& state) {
+  imitate_inherited(state.text().at("inherited"));
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
   limit.rlim_cur = limit.rlim_max;
@@ -65,7 +68,7 @@ int replay_command(const CommandLine& line) try {
   const StateFile state(line.words[0]);
   check_builds(state);
   disable_address_randomisation();
-  raise_open_files();
+  become_like(state);
   Lab lab(state);
   const std::vector<wire::WatchedRange> ranges = ranges_of(state);
   lab.watch(ranges);
@@ -92,7 +95,7 @@ int replay_command(const CommandLine& line) try {
 int diagnose_command(const CommandLine& line) try {
   if (line.words.size() != 1) throw Refusal(kExitUsage, "diagnose wants one bundle", "");
   const StateFile state(line.words[0]);
-  raise_open_files();
+  become_like(state);
   Lab lab(state);
   const record::Diagnosis found = diagnose(lab, ranges_of(state), ExperimentLimits{});
   return found.SerializeToOstream(&std::cout) && std::cout.flush() ? 0 : 1;

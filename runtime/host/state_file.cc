@@ -174,7 +174,7 @@ void write_state(const std::filesystem::path& path, pid_t frozen, std::vector<De
                   "raise --diagnose-limit");
   }
   if (spans.size() + parts.size() > wire::kMaxStateSegments) {
-    throw Refusal(1, fmt::format("the state has {} pieces", spans.size()), "nothing");
+    throw Refusal(1, fmt::format("the state has {} pieces", spans.size()), "turn diagnosis off with --diagnose-limit 0");
   }
   text["files"] = memory.files();
   const std::filesystem::path temporary = path.string() + ".new";
@@ -198,6 +198,8 @@ StateFile::StateFile(const std::filesystem::path& path)
     throw Refusal(kExitUsage, fmt::format("{}: {}", path.string(), std::strerror(errno)),
                   "see evenkeel report list for what there is");
   }
+  const int high = ::fcntl(fd_.get(), F_DUPFD_CLOEXEC, kHighFd);
+  if (high >= 0) fd_.reset(high);  // else the limit of open files is low: any number will do
   check(path.string());
 }
 

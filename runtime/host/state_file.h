@@ -39,6 +39,9 @@ void write_state(const std::filesystem::path& path, pid_t frozen, std::vector<De
 
 class StateFile {
  public:
+  // Low numbers are the server's.
+  static constexpr int kHighFd = 750;
+
   explicit StateFile(const std::filesystem::path& path);
 
   [[nodiscard]] int fd() const { return fd_.get(); }
