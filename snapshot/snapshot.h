@@ -81,9 +81,10 @@ sys::Result remove_region(Range range);
 // The parts of a region in which pages can have been written since it was added, ascending; rounded
 // to pages, clipped to the region. Never called: everywhere. Saves 17 us a batch for each arena of
 // terabytes, and is cheap to call with the same ranges before every collect(). One range from the
-// begin of an arena to its high-water mark is as good as many. A page written outside is found
-// late: after 256 batches, or by rollback(). In a kStack region with kMprotect the ranges must
-// cover what was in use at the last commit and what is in use now; what is outside is not copied.
+// begin of an arena to its high-water mark is as good as many, unless it holds much less than it
+// spans: 2 us a batch for each GiB. A page written outside is found late: after 256 batches, or by
+// rollback(). In a kStack region with kMprotect the ranges must cover what was in use at the last
+// commit and what is in use now; what is outside is not copied.
 void set_used_ranges(Range region, const Range* used, size_t count);
 
 // The application's mprotect(2) within one region. Undone by rollback(), made lasting by commit().
