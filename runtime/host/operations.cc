@@ -39,11 +39,12 @@ std::vector<Logged> logged_threads(const wire::Deck& deck, uint32_t sequence) {
 void add_entry(record::Thread& thread, const wire::Deck& deck, uint64_t index) {
   const uint32_t segment = deck.log.thread[thread.id()].segment[index / wire::kSegmentEntries];
   if (segment >= wire::kMaxSegments) return;
-  const uint32_t entry = deck.log.entry[segment][index % wire::kSegmentEntries];
+  const wire::OrderEntry& entry = deck.log.entry[segment][index % wire::kSegmentEntries];
   record::Operation& operation = *thread.add_operations();
   operation.set_index(index);
-  operation.set_tag(entry & 0xff);
-  operation.set_version(entry >> 8);
+  operation.set_tag(entry.what & 0xff);
+  operation.set_version(entry.what >> 8);
+  operation.set_object(entry.object);
 }
 
 }  // namespace
