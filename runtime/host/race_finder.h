@@ -37,9 +37,10 @@ class RaceFinder {
     uint32_t failed = 0;
     uint32_t fine = 0;
     bool serializable = false;
+    bool overwrites = false;  // what came between is lost: read, written by another, written
   };
 
-  void count(const Pattern& pattern, bool serializable, bool failed);
+  Count& count(const Pattern& pattern, bool failed);
 
   std::map<Pattern, Count> counts_;
   uint32_t execution_ = 0;
