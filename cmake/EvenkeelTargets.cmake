@@ -40,3 +40,22 @@ function(evenkeel_injected_library name)
   target_link_libraries(${name} PRIVATE evenkeel_injected)
   target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR})
 endfunction()
+
+# A static library of a protobuf file, whose path in the tree is that of its header. Generated code
+# has its own ideas of warnings, and its headers are the system's for everybody else.
+function(evenkeel_protobuf_library name file)
+  find_package(Protobuf REQUIRED)
+  cmake_path(GET file PARENT_PATH folder)
+  cmake_path(REMOVE_EXTENSION file OUTPUT_VARIABLE stem)
+  set(generated ${CMAKE_CURRENT_BINARY_DIR}/protobuf)
+  file(MAKE_DIRECTORY ${generated}/${folder})
+  add_custom_command(
+    OUTPUT ${generated}/${stem}.pb.cc ${generated}/${stem}.pb.h
+    COMMAND protobuf::protoc --cpp_out ${generated} -I ${PROJECT_SOURCE_DIR} ${file}
+    WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
+    DEPENDS ${PROJECT_SOURCE_DIR}/${file}
+    COMMENT "Generating from ${file}")
+  add_library(${name} STATIC ${generated}/${stem}.pb.cc)
+  target_include_directories(${name} SYSTEM PUBLIC ${generated})
+  target_link_libraries(${name} PUBLIC protobuf::libprotobuf)
+endfunction()

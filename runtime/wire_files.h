@@ -33,6 +33,7 @@ enum class FileOp : uint32_t {
   kChown,
   kUtimens,
   kLock,
+  kRead,   // content that the kernel generates: /proc, /sys
   kSize,   // a file's size when a batch first depends on it
   kFlush,  // pending writes beyond the limit went to the file before the batch was agreed
 };

@@ -8,6 +8,7 @@
 #include "runtime/kernel/kernel.h"
 #include "runtime/kernel/thread_calls.h"
 #include "runtime/sched/acquisitions.h"
+#include "runtime/sched/order.h"
 #include "runtime/sync/sync.h"
 #include "shim/mode.h"
 #include "shim/real.h"
@@ -32,6 +33,13 @@ inline long forward(long number, T... args) {
   return deliver(evenkeel::kernel::call(number, args...));
 }
 
+// The way back to the application.
+template <typename T>
+inline T leave(T result) {
+  evenkeel::sched::await_closing();
+  return result;
+}
+
 // Of functions that acquire a lock the call site is noted.
 consteval bool acquires(std::string_view name) {
   return name.ends_with("lock") && !name.ends_with("unlock");
@@ -46,17 +54,17 @@ consteval bool acquires(std::string_view name) {
     if constexpr (acquires(#name)) {                                                            \
       evenkeel::sched::note_call_site(__builtin_return_address(0), __builtin_frame_address(0)); \
     }                                                                                           \
-    return evenkeel::sync::call args;                                                           \
+    return leave(evenkeel::sync::call args);                                                    \
   }
 #define EVENKEEL_SEM(name, call, params, args)                       \
   EVENKEEL_EXPORT int name params {                                  \
     if (!evenkeel::shim::active()) return evenkeel::real::name args; \
-    return deliver_error(evenkeel::sync::call args);                 \
+    return leave(deliver_error(evenkeel::sync::call args));          \
   }
 #define EVENKEEL_HOOK(name, call, params, args)                      \
   EVENKEEL_EXPORT int name params {                                  \
     if (!evenkeel::shim::active()) return evenkeel::real::name args; \
-    return evenkeel::shim::call args;                                \
+    return leave(evenkeel::shim::call args);                         \
   }
 #define EVENKEEL_FIRST(name, call, params, args)          \
   EVENKEEL_EXPORT int name params {                       \
@@ -66,6 +74,6 @@ consteval bool acquires(std::string_view name) {
 #define EVENKEEL_CALL(result, name, params, args, system_call)       \
   EVENKEEL_EXPORT result name params {                               \
     if (!evenkeel::shim::active()) return evenkeel::real::name args; \
-    return static_cast<result>(forward system_call);                 \
+    return leave(static_cast<result>(forward system_call));          \
   }
 #include "shim/interposed.inc"

@@ -154,6 +154,7 @@ void build_kernel(wire::Deck& deck) {
   sync::init();
   init_thread_hooks();
   kernel::set_thread_exit_hook(sync::release_robust_mutexes);
+  sched::set_lock_probe(sync::lock_held);
   init_heap_order();
   kernel::replica().layout = describe_layout();
 }

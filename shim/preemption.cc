@@ -5,6 +5,7 @@
 #include "runtime/kernel/kernel.h"
 #include "runtime/sched/carrier.h"
 #include "runtime/sched/lock.h"
+#include "runtime/sched/order.h"
 #include "shim/interruption.h"
 #include "shim/real_signals.h"
 #include "shim/watch.h"
@@ -39,21 +40,26 @@ void handle_watchdog(int, siginfo_t* info, void* opaque) {
   auto& context = *static_cast<ucontext_t*>(opaque);
   if (must_stop()) {
     g_hung.store(true, std::memory_order_release);
-    sched::stop();  // a carrier that waits for the order log sees it: the signal has woken it
+    sched::stop();
+    sched::announce_quiet();  // a carrier that sleeps until the order log moves looks around
   }
   if (!interruptible(context)) return;
   if (sched::stopping()) {
     note_position(sched::self(), reg(context, REG_RIP));
     sched::abandon();
   }
-  if (!sched::anything_ready()) return;
-  interrupt(context, *info, below_red_zone(context), [](Interruption&) { sched::yield(); });
+  if (!sched::anything_ready() && !sched::closing_waiters()) return;
+  interrupt(context, *info, below_red_zone(context), [](Interruption&) {
+    sched::note_spin();
+    sched::yield();
+  });
 }
 
 }  // namespace
 
-// Without SA_RESTART: a sleeping carrier is to look around.
-void install_watchdog() { install_handler(SIGURG, handle_watchdog, SA_ONSTACK); }
+// With SA_RESTART: a call made for the server (an open, a lock of a file) must not end in EINTR
+// because of a signal that is none of its own.
+void install_watchdog() { install_handler(SIGURG, handle_watchdog, SA_ONSTACK | SA_RESTART); }
 
 bool take_hang() { return g_hung.exchange(false, std::memory_order_acquire); }
 

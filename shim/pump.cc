@@ -126,14 +126,6 @@ bool start_groups() {
 
 // ---- the end of a command
 
-// The scan would walk the rest in vain.
-void tell_used_memory() {
-  for (const auto& [arena, used_bytes] : used_arenas()) {
-    const Range used{arena.begin, used_bytes};
-    snapshot::set_used_ranges(arena, &used, 1);
-  }
-}
-
 void collect(wire::Result& result) {
   tell_used_memory();
   snapshot::DirtyPages dirty{};
@@ -394,7 +386,7 @@ void on_quiescent() {
   g.replacement = false;
   for (;;) {
     if (g.executing) {
-      if (sched::order_mode() == sched::OrderMode::kRecord) sched::announce_quiet();
+      sched::end_group();
       guard::end_group();
       if (start_groups()) return;
       finish_execution();

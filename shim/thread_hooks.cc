@@ -1,6 +1,7 @@
 #include "shim/thread_hooks.h"
 
 #include <cerrno>
+#include <cstring>
 
 #include "runtime/core/arena.h"
 #include "runtime/kernel/thread_calls.h"
@@ -34,6 +35,28 @@ class ListGuard {
   wire::Channel input_;
 };
 
+// glibc's struct pthread_attr: scheduling parameters, policy, flags.
+constexpr size_t kAttributeFlags = 8;
+constexpr uint32_t kAttributeDetached = 1;
+
+uint32_t flags_of(const pthread_attr_t& attributes) {
+  uint32_t flags;
+  std::memcpy(&flags, reinterpret_cast<const char*>(&attributes) + kAttributeFlags, sizeof flags);
+  return flags;
+}
+
+bool creates_detached(const pthread_attr_t* attributes) {
+  return attributes != nullptr && (flags_of(*attributes) & kAttributeDetached) != 0;
+}
+
+// Shares what it points to with the original.
+pthread_attr_t as_joinable(const pthread_attr_t& attributes) {
+  pthread_attr_t joinable = attributes;
+  const uint32_t flags = flags_of(attributes) & ~kAttributeDetached;
+  std::memcpy(reinterpret_cast<char*>(&joinable) + kAttributeFlags, &flags, sizeof flags);
+  return joinable;
+}
+
 }  // namespace
 
 void init_thread_hooks() { g_list = arena::create<pthread_mutex_t>(); }
@@ -42,7 +65,29 @@ int create_thread(pthread_t* thread, const pthread_attr_t* attributes, void* (*s
                   void* argument) {
   if (g_list == nullptr) return real::pthread_create(thread, attributes, start, argument);
   const ListGuard guard;
-  return real::pthread_create(thread, attributes, start, argument);
+  while (const pthread_t ended = kernel::next_ended_detached()) real::pthread_join(ended, nullptr);
+  if (!creates_detached(attributes)) {
+    return real::pthread_create(thread, attributes, start, argument);
+  }
+  const pthread_attr_t joinable = as_joinable(*attributes);
+  kernel::create_detached(true);  // the new thread may have changed *thread when we are back
+  const int error = real::pthread_create(thread, &joinable, start, argument);
+  kernel::create_detached(false);
+  return error;
+}
+
+int detach_thread(pthread_t thread) {
+  if (g_list == nullptr) return real::pthread_detach(thread);
+  const ListGuard guard;
+  switch (kernel::detach_thread(thread)) {
+    case kernel::Detached::kYes:
+      return 0;
+    case kernel::Detached::kAlready:
+      return EINVAL;
+    case kernel::Detached::kEnded:
+      break;
+  }
+  return real::pthread_join(thread, nullptr);
 }
 
 int join_thread(pthread_t thread, void** result) {
@@ -51,6 +96,7 @@ int join_thread(pthread_t thread, void** result) {
   constexpr timespec kPast{-1, 0};
   {
     const ListGuard guard;
+    if (kernel::detached(thread)) return EINVAL;
     const int error = real::pthread_clockjoin_np(thread, result, CLOCK_MONOTONIC, &kPast);
     if (error != ETIMEDOUT) return error;
   }

@@ -39,6 +39,19 @@ inline uint64_t count_bits(uint64_t word) {
   return (word * 0x0101'0101'0101'0101) >> 56;
 }
 
+// Set bits in [from, limit).
+inline uint64_t count_bits(const uint64_t* bits, uint64_t from, uint64_t limit) {
+  uint64_t found = 0;
+  while (from < limit) {
+    const uint64_t next = (from / kBitsPerWord + 1) * kBitsPerWord;
+    uint64_t word = bits[from / kBitsPerWord] >> (from % kBitsPerWord);
+    if (next > limit) word &= (uint64_t{1} << (limit - from)) - 1;
+    found += count_bits(word);
+    from = next;
+  }
+  return found;
+}
+
 // First set bit in [from, limit), or limit.
 inline uint64_t next_bit(const uint64_t* bits, uint64_t from, uint64_t limit) {
   while (from < limit) {

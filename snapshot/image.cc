@@ -1,5 +1,6 @@
 #include "snapshot/image.h"
 
+#include <emmintrin.h>
 #include <sys/mman.h>
 
 #include <cstring>
@@ -7,6 +8,24 @@
 #include "snapshot/bits.h"
 
 namespace evenkeel::snapshot::image {
+namespace {
+
+void copy_past_caches(void* to, const void* from) {
+  auto* out = static_cast<__m128i*>(to);
+  const auto* in = static_cast<const __m128i*>(from);
+  for (size_t i = 0; i < kPageBytes / sizeof(__m128i); i += 4) {  // a cache line
+    const __m128i a = _mm_load_si128(in + i);
+    const __m128i b = _mm_load_si128(in + i + 1);
+    const __m128i c = _mm_load_si128(in + i + 2);
+    const __m128i d = _mm_load_si128(in + i + 3);
+    _mm_stream_si128(out + i, a);
+    _mm_stream_si128(out + i + 1, b);
+    _mm_stream_si128(out + i + 2, c);
+    _mm_stream_si128(out + i + 3, d);
+  }
+}
+
+}  // namespace
 
 bool is_zero(const void* page) {
   const auto* words = static_cast<const uint64_t*>(page);
@@ -26,7 +45,9 @@ bool equals(const Region& region, uint64_t page) {
   return memcmp(memory, region.image_at(page), kPageBytes) == 0;
 }
 
-bool store(Region& region, uint64_t page, bool copy, bool keep_zero) {
+void finish_stores() { _mm_sfence(); }
+
+bool store(Region& region, uint64_t page, Copy copy, bool keep_zero) {
   const uint64_t index = region.page_index(page);
   const void* memory = as_pointer(page);
   const bool had = test_bit(region.has_image, index);
@@ -34,7 +55,8 @@ bool store(Region& region, uint64_t page, bool copy, bool keep_zero) {
     clear_bit(region.has_image, index);
     return had;
   }
-  if (copy) memcpy(region.image_at(page), memory, kPageBytes);
+  if (copy == Copy::kCached) memcpy(region.image_at(page), memory, kPageBytes);
+  if (copy == Copy::kPastCaches) copy_past_caches(region.image_at(page), memory);
   set_bit(region.has_image, index);
   return false;
 }

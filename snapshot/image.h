@@ -9,9 +9,16 @@ namespace evenkeel::snapshot::image {
 
 [[nodiscard]] bool is_zero(const void* page);
 [[nodiscard]] bool equals(const Region& region, uint64_t page);
-// Memory to image. `copy` false: another replica copies; only the books are kept. True if the image
-// is not needed any more (all zero) and its memory should be given back.
-bool store(Region& region, uint64_t page, bool copy, bool keep_zero);
+enum class Copy : uint8_t {
+  kNone,        // another replica copies; only the books are kept
+  kCached,      // the image will be compared with memory in the next batches
+  kPastCaches,  // the image is read by a rollback only: leave the caches to the server
+};
+// Memory to image. True if the image is not needed any more (all zero) and its memory should be
+// given back.
+bool store(Region& region, uint64_t page, Copy copy, bool keep_zero);
+// After the last store: until then those past the caches may be seen late by other threads.
+void finish_stores();
 // Image to memory.
 void load(const Region& region, uint64_t page);
 

@@ -32,17 +32,17 @@ int move_fd_high(int fd) {
   return static_cast<int>(high.value());
 }
 
-sys::Result scan_pages(int pagemap_fd, Range range, bool protect, uint64_t mask, uint64_t any,
-                       RunSink sink) {
+sys::Result scan_pages(int pagemap_fd, Range range, const PageQuery& query, RunSink sink) {
   abi::PagemapScan scan = {};
   scan.size = sizeof(scan);
-  scan.flags = protect ? abi::kWriteProtectMatching : 0;
+  scan.flags = query.protect ? abi::kWriteProtectMatching : 0;
   scan.end = range.end();
   scan.vec = reinterpret_cast<uint64_t>(vector);
   scan.vec_len = kVectorRuns;
-  scan.category_mask = mask;
-  scan.category_anyof_mask = any;
-  scan.return_mask = mask;  // runs are not cut where only the other categories change
+  scan.category_inverted = query.inverted;
+  scan.category_mask = query.mask;
+  scan.category_anyof_mask = query.any;
+  scan.return_mask = query.mask;  // runs are not cut where only the other categories change
   for (scan.start = range.begin; scan.start < range.end(); scan.start = scan.walk_end) {
     const auto found = sys::ioctl(pagemap_fd, abi::kPagemapScan, &scan);
     if (!found.ok()) return found;
@@ -58,7 +58,7 @@ sys::Result PresentPages::open() {
   // An empty scan: succeeds where the kernel has the call.
   const RunSink nowhere = {[](void*, uint64_t, uint64_t) {}, nullptr};
   const Range vector_page = {page_floor(reinterpret_cast<uint64_t>(vector)), kPageBytes};
-  has_scan_ = scan_pages(fd_, vector_page, false, abi::kPageIsPresent, 0, nowhere).ok();
+  has_scan_ = scan_pages(fd_, vector_page, {.mask = abi::kPageIsPresent}, nowhere).ok();
   return sys::Result(0);
 }
 
@@ -69,7 +69,7 @@ void PresentPages::close() {
 
 sys::Result PresentPages::report(Range range, RunSink sink) const {
   if (!has_scan_) return read_entries(range, sink);
-  return scan_pages(fd_, range, false, 0, abi::kPageIsPresent | abi::kPageIsSwapped, sink);
+  return scan_pages(fd_, range, {.any = abi::kPageIsPresent | abi::kPageIsSwapped}, sink);
 }
 
 sys::Result PresentPages::read_entries(Range range, RunSink sink) const {

@@ -47,8 +47,8 @@ sys::Result map_shared(int fd) {
 }
 
 // Whole words: next_bit() reads by word.
-uint64_t bitmap_bytes(const Region& region) {
-  return (region.pages() + kBitsPerWord - 1) / kBitsPerWord * sizeof(uint64_t);
+uint64_t bitmap_bytes(uint64_t bits) {
+  return (bits + kBitsPerWord - 1) / kBitsPerWord * sizeof(uint64_t);
 }
 
 bool overlaps(Range a, Range b) { return a.begin < b.end() && b.begin < a.end(); }
@@ -71,6 +71,7 @@ void move_region(Region& to, const Region& from) {
   to.image = from.image;
   to.has_image = from.has_image;
   to.written = from.written;
+  to.sealed = from.sealed;
   to.protection = from.protection;
   to.used = from.used;
   to.used_count = from.used_count;
@@ -165,8 +166,9 @@ sys::Result insert_region(Range range, Kind kind, bool shared) {
   region.image =
       static_cast<uint8_t*>(as_pointer((shared ? kImageArena.begin : kPrivateBegin) + used));
   used += range.bytes;
-  region.has_image = static_cast<uint64_t*>(book_allocate(bitmap_bytes(region)));
-  region.written = static_cast<uint64_t*>(book_allocate(bitmap_bytes(region)));
+  region.has_image = static_cast<uint64_t*>(book_allocate(bitmap_bytes(region.pages())));
+  region.written = static_cast<uint64_t*>(book_allocate(bitmap_bytes(region.pages())));
+  region.sealed = static_cast<uint64_t*>(book_allocate(bitmap_bytes(region.blocks())));
   region.protection = static_cast<uint8_t*>(book_allocate(region.pages()));
   region.used = static_cast<Range*>(book_allocate(kMaxUsedRanges * sizeof(Range)));
   region.used_count = 0;
@@ -183,8 +185,9 @@ void erase_region(Range range) {
   // A shared image may in truth be private (one replica): then MADV_REMOVE fails, DONTNEED works.
   if (shared) drop_memory(region.image, range.bytes, MADV_REMOVE);
   drop_memory(region.image, range.bytes, MADV_DONTNEED);
-  drop_memory(region.has_image, bitmap_bytes(region), MADV_DONTNEED);
-  drop_memory(region.written, bitmap_bytes(region), MADV_DONTNEED);
+  drop_memory(region.has_image, bitmap_bytes(region.pages()), MADV_DONTNEED);
+  drop_memory(region.written, bitmap_bytes(region.pages()), MADV_DONTNEED);
+  drop_memory(region.sealed, bitmap_bytes(region.blocks()), MADV_DONTNEED);
   drop_memory(region.protection, region.pages(), MADV_DONTNEED);
   drop_memory(region.used, region.used_count * sizeof(Range), MADV_DONTNEED);
   for (size_t i = slot + 1; i < count; ++i) move_region(regions[i - 1], regions[i]);

@@ -19,8 +19,9 @@
 
 namespace evenkeel::snapshot {
 
-constexpr uint64_t kMaxRegions = 2048;    // heap, maps, stacks, kernel + two per loaded library
-constexpr size_t kMaxUsedRanges = 16384;  // of a region; more: the last one covers the rest
+constexpr uint64_t kMaxRegions = 2048;     // heap, maps, stacks, kernel + two per loaded library
+constexpr size_t kMaxUsedRanges = 16384;   // of a region; more: the last one covers the rest
+constexpr uint64_t kBlockBytes = 2 << 20;  // what one page table maps
 constexpr uint64_t kSharedImageBytes = 8 * kTiB;
 constexpr uint64_t kPrivateImageBytes = 7 * kTiB;
 constexpr uint64_t kBookBytes = 1 * kTiB;
@@ -34,6 +35,7 @@ struct Region {
   uint8_t* image;       // of range.begin
   uint64_t* has_image;  // bit per page; clear: the image is zero and its memory must not be read
   uint64_t* written;    // bit per page, kMprotect only: unprotected and listed
+  uint64_t* sealed;     // bit per block, kUserfaultfd only: see scan_plan.h
   uint8_t* protection;  // byte per page, see protection.h
   // Where pages can have been written, ascending, disjoint. Not known: everywhere.
   Range* used;
@@ -44,6 +46,11 @@ struct Region {
     return (address - range.begin) / kPageBytes;
   }
   [[nodiscard]] uint64_t pages() const { return range.bytes / kPageBytes; }
+  // Blocks are aligned in the address space, not in the region.
+  [[nodiscard]] uint64_t block_index(uint64_t address) const {
+    return address / kBlockBytes - range.begin / kBlockBytes;
+  }
+  [[nodiscard]] uint64_t blocks() const { return block_index(range.end() - 1) + 1; }
   [[nodiscard]] uint8_t* image_at(uint64_t address) const {
     return image + (page_floor(address) - range.begin);
   }

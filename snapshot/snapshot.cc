@@ -18,6 +18,10 @@ namespace evenkeel::snapshot {
 namespace {
 
 constexpr int kPromotionsPerCollect = 8;  // x 4.7 us: bounds the pause
+// A hot page that nobody hashes is compared in one batch of eight, only to see whether it has
+// fallen quiet: comparing costs more than copying.
+constexpr uint32_t kHotCompareBatches = 8;
+static_assert(kQuietBatches % kHotCompareBatches == 0);
 
 constinit Config config_ = {};
 constinit Stats stats_ = {};
@@ -101,10 +105,16 @@ void lift_where_needed(int needed) {
   }
 }
 
+bool always_compared(Kind kind) { return kind == Kind::kHashed && config_.compare; }
+// Spread over the batches by address.
+bool looked_for_quiet(uint64_t page) {
+  return (page / kPageBytes + batch) % kHotCompareBatches == 0;
+}
+
 void compare() {
   RegionCursor cursor;
   for (DirtyPage& page : pages) {
-    const bool wanted = page.hot || (page.kind == Kind::kHashed && config_.compare);
+    const bool wanted = always_compared(page.kind) || (page.hot && looked_for_quiet(page.address));
     page.unchanged = wanted && image::equals(*cursor.at(page.address), page.address);
     stats_.unchanged_pages += page.unchanged ? 1 : 0;
     stats_.hot_pages += page.hot ? 1 : 0;
@@ -113,9 +123,11 @@ void compare() {
 }
 
 void cool_down(const DirtyPage& page) {
+  const bool always = always_compared(page.kind);
+  if (!always && !looked_for_quiet(page.address)) return;
   const size_t index = hot_pages.from(page.address);
   HotPage& hot = hot_pages.at(index);
-  hot.quiet_batches = page.unchanged ? hot.quiet_batches + 1 : 0;
+  hot.quiet_batches = page.unchanged ? hot.quiet_batches + (always ? 1 : kHotCompareBatches) : 0;
   if (hot.quiet_batches >= kQuietBatches && make_cold(page.address)) hot_pages.erase_at(index);
 }
 
@@ -128,7 +140,6 @@ bool may_become_hot(const DirtyPage& page) {
 
 void update_heat() {
   int promotions = 0;
-  ++batch;
   for (const DirtyPage& page : pages) {
     if (page.hot) {
       cool_down(page);
@@ -138,13 +149,14 @@ void update_heat() {
       ++promotions;
     }
   }
+  ++batch;
 }
 
 // ---------------------------------------------------------------- regions
 
 struct Adoption {
   Region* region;
-  bool copy;
+  image::Copy copy;
 };
 
 void adopt_run(void* context, uint64_t begin, uint64_t end) {
@@ -217,7 +229,7 @@ sys::Result take_over_region(const Peer& peer, const Region& theirs) {
   const auto copied = transfer::copy(peer, theirs, own, has_image);
   if (!copied.ok()) return copied;
   // Pages of shared images are known already; private images are made here.
-  Adoption adoption = {&own, true};
+  Adoption adoption = {&own, image::Copy::kCached};
   const RunSink sink = has_image ? RunSink{[](void*, uint64_t, uint64_t) {}, nullptr}
                                  : RunSink{adopt_run, &adoption};
   return begin_tracking(own, sink);
@@ -285,7 +297,8 @@ sys::Result add_region(Range range, Kind kind, bool write_shared, uint64_t used_
     const Range used{range.begin, used_bytes};
     set_used(region, &used, 1);
   }
-  Adoption adoption = {&region, write_shared || !is_shared(kind) || config_.image_fd < 0};
+  const bool copy = write_shared || !is_shared(kind) || config_.image_fd < 0;
+  Adoption adoption = {&region, copy ? image::Copy::kCached : image::Copy::kNone};
   const auto begun = begin_tracking(region, {adopt_run, &adoption});
   if (!begun.ok()) {
     end_tracking(region);
@@ -358,9 +371,12 @@ void commit(bool write_shared) {
     if (page.unchanged) continue;
     Region& region = *cursor.at(page.address);
     const bool copy = write_shared || page.kind != Kind::kHashed || !shared_file;
-    const bool released = image::store(region, page.address, copy, page.hot);
+    const auto way = always_compared(page.kind) ? image::Copy::kCached : image::Copy::kPastCaches;
+    const bool released =
+        image::store(region, page.address, copy ? way : image::Copy::kNone, page.hot);
     if (released && copy) releaser.add(region, page.address);
   }
+  image::finish_stores();
   pages.clear();
   protection::restore_lifted();
   protection::keep_changes();
@@ -374,7 +390,7 @@ void commit_again() {
     if (page->unchanged || page->kind != Kind::kHashed) continue;
     lift_if_needed(*cursor.at(page->address), page->address, PROT_READ);
     // A page that became zero has no image any more; what the shared file holds there is not read.
-    image::store(*cursor.at(page->address), page->address, true, page->hot);
+    image::store(*cursor.at(page->address), page->address, image::Copy::kCached, page->hot);
   }
   protection::restore_lifted();
 }
@@ -384,7 +400,7 @@ void rewrite_image() {
       [](void*, uint64_t page) {
         Region& region = *find_region(page);
         lift_if_needed(region, page, PROT_READ);
-        if (!image::equals(region, page)) image::store(region, page, true, false);
+        if (!image::equals(region, page)) image::store(region, page, image::Copy::kCached, false);
       },
       nullptr);
   protection::restore_lifted();

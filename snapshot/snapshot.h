@@ -44,8 +44,8 @@ struct Config {
 struct DirtyPage {
   uint64_t address;
   Kind kind;
-  // True when its content equals the image. Looked for in hashed pages if Config::compare, and in
-  // hot pages. Such a page is neither hashed nor copied.
+  // True when its content is known to equal the image. Looked for in hashed pages if
+  // Config::compare, and now and then in other hot pages. Such a page is neither hashed nor copied.
   bool unchanged;
   bool hot;  // left unprotected: reported whether or not it was written
 };

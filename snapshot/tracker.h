@@ -74,9 +74,15 @@ class PresentPages {
 // Duplicates a descriptor of the runtime to a number out of the way of the server's.
 int move_fd_high(int fd);
 
-// Walks [begin, end): reports runs of pages with all of `mask` and one of `any`. `protect`:
-// write-protects what it reports.
-sys::Result scan_pages(int pagemap_fd, Range range, bool protect, uint64_t mask, uint64_t any,
-                       RunSink sink);
+// Which pages a scan reports: those with all categories of `mask` and one of `any` (0: whichever),
+// where a category that is also in `inverted` stands for its absence. `protect`: and
+// write-protects.
+struct PageQuery {
+  uint64_t mask = 0;
+  uint64_t any = 0;
+  uint64_t inverted = 0;
+  bool protect = false;
+};
+sys::Result scan_pages(int pagemap_fd, Range range, const PageQuery& query, RunSink sink);
 
 }  // namespace evenkeel::snapshot

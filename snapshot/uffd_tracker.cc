@@ -7,6 +7,9 @@
 #include <linux/userfaultfd.h>
 #include <sys/mman.h>
 
+#include <algorithm>
+
+#include "snapshot/bits.h"
 #include "snapshot/kernel_abi.h"
 #include "snapshot/scan_plan.h"
 #include "snapshot/tracker.h"
@@ -20,7 +23,8 @@ constinit ScanPlan plan;
 constinit bool plan_stale = true;
 constinit uint32_t finds = 0;
 
-// Blocks become dense as they fill up, which is not worth watching: 4 us for a heap of 1 GiB.
+// Blocks become worth sealing as they fill up, which is not worth watching: 4 us for a heap of 1
+// GiB.
 constexpr uint32_t kReplanFinds = 64;
 // A page written outside the used ranges (by a wild pointer, or because its owner did not tell) is
 // found after so many batches at the latest. 70 us.
@@ -55,25 +59,61 @@ sys::Result unregister_range(Range range) {
 
 // A page never touched has no protection and would count as written; asking for existing pages
 // leaves those out. Not asking for them is the kernel's quick way (pagemap_scan_pmd_entry()).
-sys::Result sweep(Range range, RunSink sink, bool dense = false) {
-  return scan_pages(pagemap.fd(), range, true, abi::kPageIsWritten,
-                    dense ? 0 : abi::kPageIsPresent | abi::kPageIsSwapped, sink);
+sys::Result sweep(uint64_t begin, uint64_t end, bool quick, RunSink sink) {
+  const uint64_t any = quick ? 0 : abi::kPageIsPresent | abi::kPageIsSwapped;
+  const PageQuery query = {.mask = abi::kPageIsWritten, .any = any, .protect = true};
+  return scan_pages(pagemap.fd(), {begin, end - begin}, query, sink);
 }
 
-sys::Result sweep_all(RunSink sink) {
-  const uint64_t begin = region_at(0).range.begin;
-  const uint64_t end = region_at(region_count() - 1).range.end();
-  return sweep({begin, end - begin}, sink);
+// Protects what has never been touched, or was dropped when memory and image were zero: all
+// threads are parked, so nothing that was written can look like that.
+sys::Result protect_unused(uint64_t begin, uint64_t end) {
+  constexpr uint64_t kExists = abi::kPageIsPresent | abi::kPageIsSwapped;
+  const PageQuery query = {.mask = kExists, .inverted = kExists, .protect = true};
+  return scan_pages(pagemap.fd(), {begin, end - begin}, query,
+                    {[](void*, uint64_t, uint64_t) {}, nullptr});
 }
 
-sys::Result sweep_planned(RunSink sink) {
-  if (plan_stale || finds % kReplanFinds == 0) plan.build();
-  plan_stale = false;
-  for (const Span& span : plan) {
-    const auto swept = sweep({span.begin, span.end - span.begin}, sink, span.dense);
-    if (!swept.ok()) return swept;
+// Whole blocks, as far as they are the region's: its used range may grow.
+sys::Result seal(const Span& span) {
+  Region& region = *find_region(span.begin);
+  const uint64_t last = region.block_index(span.end - 1);
+  for (uint64_t block = region.block_index(span.begin); block <= last; ++block) {
+    if (test_bit(region.sealed, block)) continue;
+    const uint64_t begin = (region.range.begin / kBlockBytes + block) * kBlockBytes;
+    const auto sealed = protect_unused(std::max(begin, region.range.begin),
+                                       std::min(begin + kBlockBytes, region.range.end()));
+    if (!sealed.ok()) return sealed;
+    set_bit(region.sealed, block);
   }
   return sys::Result(0);
+}
+
+sys::Result make_plan() {
+  plan.build();
+  for (const Span& span : plan) {
+    if (!span.quick) continue;
+    const auto sealed = seal(span);
+    if (!sealed.ok()) return sealed;
+  }
+  plan_stale = false;
+  return sys::Result(0);
+}
+
+// `everywhere`: between the spans of the plan, too.
+sys::Result sweep_regions(RunSink sink, bool everywhere) {
+  uint64_t done = region_at(0).range.begin;
+  for (const Span& span : plan) {
+    if (everywhere && done < span.begin) {
+      const auto swept = sweep(done, span.begin, false, sink);
+      if (!swept.ok()) return swept;
+    }
+    const auto swept = sweep(span.begin, span.end, span.quick, sink);
+    if (!swept.ok()) return swept;
+    done = span.end;
+  }
+  const uint64_t end = region_at(region_count() - 1).range.end();
+  return everywhere && done < end ? sweep(done, end, false, sink) : sys::Result(0);
 }
 
 }  // namespace
@@ -112,7 +152,7 @@ sys::Result begin(const Region& region, RunSink sink) {
   sys::madvise(as_pointer(region.range.begin), region.range.bytes, MADV_NOHUGEPAGE).ignore();
   const auto registered = register_range(region.range);
   if (!registered.ok()) return registered;
-  return sweep(region.range, sink);
+  return sweep(region.range.begin, region.range.end(), false, sink);
 }
 
 void end(const Region& region) {
@@ -123,8 +163,12 @@ void end(const Region& region) {
 
 sys::Result find(RunSink sink, bool everywhere) {
   if (region_count() == 0) return sys::Result(0);
-  const bool wide = everywhere || ++finds % kWideFinds == 0;
-  return wide ? sweep_all(sink) : sweep_planned(sink);
+  ++finds;
+  if (plan_stale || finds % kReplanFinds == 0) {
+    const auto planned = make_plan();
+    if (!planned.ok()) return planned;
+  }
+  return sweep_regions(sink, everywhere || finds % kWideFinds == 0);
 }
 
 void used_ranges_changed() { plan_stale = true; }

@@ -29,10 +29,7 @@ constexpr Pattern kPatterns[] = {
     {"lock_order", "deadlock", "MySQL #56299", "default", check_lock_order, 4, 400},
     {"nested_monitor", "condition deadlock", "Lister 1977", "default", check_nested_monitor, 6,
      400},
-    // In the recorded order a follower's thread waits at the lock with its check made, as stale as
-    // the primary's. In an order of its own it takes the lock at once.
-    {"check_then_add", "check-then-act", "memcached #1242", "independent-serial", check_then_add, 4,
-     400},
+    {"check_then_add", "check-then-act", "memcached #1242", "default", check_then_add, 4, 400},
     {"proc_info", "check-then-use", "MySQL #3596", "default", check_proc_info, 4, 400},
     {"closed_log", "intermediate state", "MySQL #791", "default", check_closed_log, 4, 400},
     {"early_size", "unsafe publication", "MySQL #12848", "default", check_early_size, 4, 400},

@@ -1,9 +1,12 @@
 #pragma once
 // The batch under construction, written straight into the deck: inputs from the network land where
 // the replicas read them.
-// Threads: the coordinator's only one. Memory: the deck's. Errors: none; ask has_room() first.
+// Threads: the coordinator's only one. Memory: the deck's, and lists to sort in, which keep their
+// capacity. Errors: none; ask has_room() first.
 #include <cstdint>
 #include <cstring>
+#include <span>
+#include <vector>
 
 #include "runtime/wire.h"
 
@@ -75,6 +78,10 @@ class Batch {
     return deck_.input_bytes + input.offset;
   }
 
+  // Input i goes into groups[i], one for each; they are then ordered by group, otherwise as they
+  // came. Before the batch is executed.
+  void regroup(std::span<const uint32_t> groups);
+
   // A poison input: instead of `index` its connection is reset, and what the client sent after it
   // is forgotten.
   void poison(uint32_t index, int error) {
@@ -97,6 +104,8 @@ class Batch {
   }
 
   wire::Deck& deck_;
+  std::vector<wire::Input> sorted_;
+  std::vector<uint32_t> places_;
   uint32_t count_ = 0;
   uint32_t group_ = 0;
   bool group_in_use_ = false;

@@ -16,7 +16,9 @@ uint32_t bit_of(const std::string& command) {
   if (command == "run") return kForRun;
   if (command == "status") return kForStatus;
   if (command == "report") return kForReport;
+  if (command == "mixer") return kForMixer;
   if (command == "replay") return kForReplay;
+  if (command == "top") return kForTop;
   return 0;
 }
 
@@ -29,7 +31,8 @@ void set_from_text(const OptionRow& row, Options& options, const std::string& te
 }
 
 void add_option(CLI::App& app, const OptionRow& row, Options& options) {
-  const std::string flag = fmt::format("--{}", row.name);
+  const std::string letter = *row.letter == '\0' ? "" : fmt::format("-{},", row.letter);
+  const std::string flag = fmt::format("{}--{}", letter, row.name);
   const auto set = [&row, &options](const std::string& text) { set_from_text(row, options, text); };
   if (*row.value == '\0') {
     app.add_flag_callback(
@@ -52,8 +55,8 @@ void add_commands(CLI::App& app, CommandLine& line) {
       if ((option.commands & bit) != 0) add_option(*command, option, line.options);
     }
     if (line.command.empty() &&
-        (std::strcmp(row.name, "report") == 0 || std::strcmp(row.name, "replay") == 0 ||
-         std::strcmp(row.name, "completion") == 0)) {
+        (std::strcmp(row.name, "report") == 0 || std::strcmp(row.name, "mixer") == 0 ||
+         std::strcmp(row.name, "replay") == 0 || std::strcmp(row.name, "completion") == 0)) {
       command->add_option("words", line.words, row.synopsis)->required();
     }
     if (bit == kForRun) command->footer("The server and its arguments follow after --.");

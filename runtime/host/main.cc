@@ -13,7 +13,9 @@ using namespace evenkeel::host;
 int dispatch(const CommandLine& line) {
   if (line.command == "run") return run_command(line);
   if (line.command == "status") return status_command(line);
+  if (line.command == "top") return top_command(line);
   if (line.command == "report") return report_command(line);
+  if (line.command == "mixer") return mixer_command(line);
   if (line.command == "replay") return replay_command(line);
   if (line.command == "diagnose") return diagnose_command(line);
   if (line.command == "doctor") return doctor_command();

@@ -2,6 +2,8 @@
 // What the coordinator counts. Cumulative over the run; times in nanoseconds of CLOCK_MONOTONIC.
 #include <cstdint>
 
+#include "runtime/host/histogram.h"
+
 namespace evenkeel::host {
 
 struct Stats {
@@ -18,7 +20,11 @@ struct Stats {
   uint64_t suspects = 0;      // batches that agreed, executed again because of the guard
   uint64_t guard_learnt = 0;  // interleavings that count as harmless now
   uint64_t guard_unchecked = 0;  // parallel groups that it could not check
-  uint64_t dirty_pages = 0;   // hashed pages that differed from the image, summed over batches
+  uint64_t dirty_pages = 0;      // hashed pages that differed from the image, summed over batches
+
+  uint64_t groups = 0;              // parallel groups made by the mixer
+  uint64_t mixed_requests = 0;      // requests that it found
+  uint64_t unknown_footprints = 0;  // inputs of which it could not tell what they touch
 
   uint64_t deadlocks = 0;        // of the faults
   uint64_t lost_wakeups = 0;     // of the faults
@@ -28,7 +34,12 @@ struct Stats {
   uint64_t read_ns = 0;     // accepting, reading
   uint64_t wait_ns = 0;     // replicas at work
   uint64_t release_ns = 0;  // sending
+  uint64_t mix_ns = 0;      // finding footprints and groups
   uint64_t join_ns = 0;     // service stood still for a replacement to take the state
+
+  Histogram batch_ns;      // from a batch's start to the release of its answers
+  Histogram group_inputs;  // inputs of a parallel group
+  uint64_t primary = 0;    // index of the replica
 };
 
 }  // namespace evenkeel::host

@@ -87,10 +87,10 @@ uint64_t to_ns(const timeval& time) {
 json coordinator_breakdown(const Stats& stats) {
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
-  return {{"idle_ns", stats.idle_ns},          {"read_ns", stats.read_ns},
-          {"wait_ns", stats.wait_ns},          {"release_ns", stats.release_ns},
-          {"join_ns", stats.join_ns},          {"user_ns", to_ns(usage.ru_utime)},
-          {"system_ns", to_ns(usage.ru_stime)}};
+  return {{"idle_ns", stats.idle_ns},         {"read_ns", stats.read_ns},
+          {"wait_ns", stats.wait_ns},         {"release_ns", stats.release_ns},
+          {"mix_ns", stats.mix_ns},           {"join_ns", stats.join_ns},
+          {"user_ns", to_ns(usage.ru_utime)}, {"system_ns", to_ns(usage.ru_stime)}};
 }
 
 json breakdown(const wire::Deck& deck, const Replicas& replicas, const Stats& stats) {
@@ -130,6 +130,9 @@ json status_json(const wire::Deck& deck, const Replicas& replicas, const Stats& 
           {"suspects", stats.suspects},
           {"guard_learnt", stats.guard_learnt},
           {"guard_unchecked_groups", stats.guard_unchecked},
+          {"mixer_groups", stats.groups},
+          {"mixer_requests", stats.mixed_requests},
+          {"mixer_unknown", stats.unknown_footprints},
           {"dirty_pages", stats.dirty_pages},
           {"unhandled_calls", unhandled_calls(deck, replicas.count())},
           {"breakdown", breakdown(deck, replicas, stats)}};

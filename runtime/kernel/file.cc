@@ -11,6 +11,7 @@
 #include "runtime/core/arena.h"
 #include "runtime/core/sys.h"
 #include "runtime/kernel/fd_table.h"
+#include "runtime/kernel/generated_file.h"
 #include "runtime/kernel/inode.h"
 #include "runtime/kernel/kernel_write.h"
 #include "runtime/kernel/passed.h"
@@ -168,6 +169,10 @@ File* create_passed(int real_fd, uint32_t open_flags, uint32_t mode) {
   return make_file(ObjectType::kPassed, kPassedOps, real_fd, open_flags, mode);
 }
 
+File* create_generated(int real_fd, uint32_t open_flags, uint32_t mode) {
+  return make_file(ObjectType::kFile, kFileOps, real_fd, open_flags, mode);
+}
+
 File* file_of(int fd) { return object_as<File>(fd, ObjectType::kFile); }
 
 long real_fd_of(int fd) {
@@ -208,6 +213,7 @@ long read_at(File& file, const Buffers& out, uint64_t offset) {
   const long refused = check_readable(file);
   if (refused < 0) return refused;
   if (offset > static_cast<uint64_t>(INT64_MAX)) return -EINVAL;
+  if (file.inode == nullptr) return read_generated(file, out, offset);
   return has_pending(*file.inode) ? read_overlaid(file, out, offset) : read_real(file, out, offset);
 }
 

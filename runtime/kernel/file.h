@@ -44,7 +44,7 @@ struct Inode {
 
 struct File {
   Object object;  // kFile; kPassed: forwarded to the real descriptor as it is
-  Inode* inode;   // null: not a regular file
+  Inode* inode;   // null: not a regular file, or a generated one
   uint64_t offset;
   int real_fd;
   uint32_t mode;  // st_mode when opened
@@ -58,6 +58,7 @@ void init_files();
 // A File for a descriptor of the files' range (or, kPassed, any); it takes the descriptor over.
 [[nodiscard]] File* create_file(const struct stat& info, int real_fd, uint32_t open_flags);
 [[nodiscard]] File* create_passed(int real_fd, uint32_t open_flags, uint32_t mode);
+[[nodiscard]] File* create_generated(int real_fd, uint32_t open_flags, uint32_t mode);
 
 [[nodiscard]] File* file_of(int fd);  // null: not open, or not kFile
 // The real descriptor behind a file, a passed or a standard one; else -EBADF. For mmap().

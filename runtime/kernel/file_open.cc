@@ -9,6 +9,7 @@
 #include "runtime/kernel/dispatch.h"
 #include "runtime/kernel/fd_table.h"
 #include "runtime/kernel/file.h"
+#include "runtime/kernel/generated_file.h"
 #include "runtime/kernel/inode.h"
 #include "runtime/kernel/memo.h"
 #include "runtime/kernel/real_fd.h"
@@ -30,6 +31,8 @@ struct Request {
 struct Opened {  // payload of the answer
   int32_t real_fd;
   uint32_t mode;
+  uint32_t generated;  // 1: read by the primary for all
+  uint32_t reserved;
   uint64_t device;
   uint64_t inode;
 };
@@ -44,9 +47,6 @@ bool has_prefix(const char* path, const char* prefix) {
   while (*prefix != '\0' && *path == *prefix) ++path, ++prefix;
   return *prefix == '\0';
 }
-
-// What another process opens there is not the same thing: each replica opens its own.
-bool is_local(const char* path) { return has_prefix(path, "/proc/") || has_prefix(path, "/sys/"); }
 
 long refuse_special(int fd, const char* what) {
   sys::close(fd).ignore();
@@ -66,7 +66,8 @@ long open_really(const Request& request, int real_directory, Opened& opened) {
   if (S_ISFIFO(info.st_mode)) return refuse_special(number, "open of a FIFO");
   const long real_fd = adopt_file_fd(number);
   if (real_fd < 0) return real_fd;
-  opened = {static_cast<int32_t>(real_fd), info.st_mode, info.st_dev, info.st_ino};
+  opened = {static_cast<int32_t>(real_fd), info.st_mode, 0, 0, info.st_dev, info.st_ino};
+  if (is_generated(request.path, info.st_mode, request.flags, opened.real_fd)) opened.generated = 1;
   return 0;
 }
 
@@ -81,7 +82,7 @@ long open_here(const Request& request, int real_directory, const Opened& opened)
   if (is_open_here(opened)) return 0;
   constexpr uint32_t kKept = O_ACCMODE | O_PATH | O_DIRECTORY | O_NOFOLLOW;
   const auto flags = static_cast<int>(request.flags & kKept);
-  if (is_local(request.path)) {
+  if (is_generated_path(request.path)) {  // what another process opens there is not the same thing
     const auto fd = sys::call(SYS_openat, real_directory, sys::arg(request.path), flags);
     return fd.ok() ? place_file_fd(static_cast<int>(fd.value()), opened.real_fd) : fd.value();
   }
@@ -109,8 +110,9 @@ MemoReply ask_primary(const Request& request, int real_directory) {
 
 File* make_file(const Request& request, const Opened& opened) {
   OrderedGuard guard(file_table().version, Tag::kTable);
-  const bool forwarded = is_local(request.path) || (!S_ISREG(opened.mode) && !S_ISDIR(opened.mode));
-  if (forwarded && !S_ISDIR(opened.mode)) {
+  if (opened.generated != 0) return create_generated(opened.real_fd, request.flags, opened.mode);
+  const bool has_content = S_ISREG(opened.mode) && !is_generated_path(request.path);
+  if (!has_content && !S_ISDIR(opened.mode)) {
     return create_passed(opened.real_fd, request.flags, opened.mode);
   }
   struct stat info {};
@@ -172,7 +174,11 @@ long open_request(const Request& request) {
   // The server's threads are not the kernel's: what has such a number there is somebody else.
   if (has_prefix(request.path, "/proc/self/task/")) return -ENOENT;
   const DeviceKind kind = find_device(request.path);
-  if (kind == DeviceKind::kNone) return open_file(request);
+  if (kind == DeviceKind::kNone) {
+    char room[kOwnPathBytes];
+    return open_file(
+        {request.directory, own_proc_path(request.path, room), request.flags, request.mode});
+  }
   Object* device = nullptr;
   {
     sched::Guard guard;

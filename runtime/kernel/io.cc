@@ -68,6 +68,19 @@ long attempt(Object& object, bool may_block, Operation operation, bool& interrup
   return result;
 }
 
+// Addresses that no process has mapped: Linux finds them when it copies, we would crash. Others
+// that are not mapped are taken for a crash of the server's.
+bool bad_pointers(const Buffers& buffers) {
+  constexpr uint64_t kLowest = 64 << 10;         // vm.mmap_min_addr
+  constexpr uint64_t kEnd = (1UL << 47) - 4096;  // TASK_SIZE without five-level page tables
+  for (uint32_t i = 0; i < buffers.count; ++i) {
+    const auto begin = reinterpret_cast<uint64_t>(buffers.vectors[i].iov_base);
+    const size_t bytes = buffers.vectors[i].iov_len;
+    if (bytes != 0 && (begin < kLowest || begin > kEnd || bytes > kEnd - begin)) return true;
+  }
+  return false;
+}
+
 void raise_broken_pipe(uint32_t message_flags) {
   if ((message_flags & MSG_NOSIGNAL) != 0) return;
   call(SYS_tgkill, call(SYS_getpid), call(SYS_gettid), SIGPIPE);
@@ -93,6 +106,7 @@ bool valid_vector(const Call& call, Buffers& out) {
 long read_object(Object& object, const Buffers& out, uint32_t message_flags) {
   if (object.ops->read == nullptr) return -EINVAL;
   if ((object.flags & O_ACCMODE) == O_WRONLY) return -EBADF;
+  if (bad_pointers(out)) return -EFAULT;
   const bool may_block = !must_not_block(object, message_flags);
   const bool all = (message_flags & MSG_WAITALL) != 0 && (message_flags & MSG_PEEK) == 0;
   const size_t wanted = out.total();
@@ -115,6 +129,7 @@ long read_object(Object& object, const Buffers& out, uint32_t message_flags) {
 long write_object(Object& object, const Buffers& in, uint32_t message_flags) {
   if (object.ops->write == nullptr) return -EINVAL;
   if ((object.flags & O_ACCMODE) == O_RDONLY) return -EBADF;
+  if (bad_pointers(in)) return -EFAULT;
   const bool may_block = !must_not_block(object, message_flags);
   const size_t wanted = in.total();
   size_t done = 0;

@@ -67,6 +67,7 @@ void init(wire::Deck& deck, uint32_t replica) {
   g.replica = replica;
   g.state = arena::create<State>();
   init_fds();
+  init_thread_calls();
   init_process();
   init_real_fds();
   init_connections();
@@ -105,6 +106,7 @@ Outcome end_command() {
     sched::Guard guard;
     settle_inputs();
     clear_tids_of_exited();
+    list_ended_detached();
     sched::reclaim_threads();
   }
   const ProcessOutcome process = process_outcome();

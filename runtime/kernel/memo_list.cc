@@ -12,6 +12,7 @@ bool changes_something(wire::FileOp op) {
     case wire::FileOp::kAccess:
     case wire::FileOp::kReadlink:
     case wire::FileOp::kDirectory:
+    case wire::FileOp::kRead:
     case wire::FileOp::kSize:
     case wire::FileOp::kOpen:  // most create nothing, and what one creates is found again by name
       return false;

@@ -5,7 +5,9 @@
 #include <ucontext.h>
 
 #include <cerrno>
+#include <utility>
 
+#include "runtime/core/arena.h"
 #include "runtime/core/check.h"
 #include "runtime/kernel/dispatch.h"
 #include "runtime/kernel/futex.h"
@@ -24,6 +26,21 @@ using sched::Thread;
 
 using ExitHook = void();
 constinit ExitHook* g_exit_hook = nullptr;
+
+// Detached threads that ended in earlier commands and that nobody has joined. As many as there can
+// be: each creation joins all, and between two of them no more threads can end than there are.
+struct EndedDetached {
+  uint32_t count;
+  uint64_t pointers[wire::kMaxThreads];
+};
+constinit EndedDetached* g_ended = nullptr;  // set once by init_thread_calls()
+
+bool ended_detached(uint64_t thread_pointer) {
+  for (uint32_t i = 0; i < g_ended->count; ++i) {
+    if (g_ended->pointers[i] == thread_pointer) return true;
+  }
+  return false;
+}
 
 uint64_t gpr(const ucontext_t& context, int index) {
   return static_cast<uint64_t>(context.uc_mcontext.gregs[index]);
@@ -52,6 +69,7 @@ long create_thread(const CloneArguments& clone, const ucontext_t& context) {
   thread->fs_base = (clone.flags & CLONE_SETTLS) != 0 ? clone.tls : parent.fs_base;
   inherit_thread_attributes(*thread, parent);
   thread->stack_end = clone.stack;
+  thread->detached = parent.creates_detached;
   thread->sp = sched::make_child_context(clone.stack, registers_of(context));
   const uint32_t tid = tid_of(*thread);
   if ((clone.flags & CLONE_PARENT_SETTID) != 0) store(clone.parent_tid, tid);
@@ -62,6 +80,8 @@ long create_thread(const CloneArguments& clone, const ucontext_t& context) {
 }
 
 }  // namespace
+
+void init_thread_calls() { g_ended = arena::create<EndedDetached>(); }
 
 void set_thread_exit_hook(void (*hook)()) { g_exit_hook = hook; }
 
@@ -162,6 +182,38 @@ void look_for_exit(uint64_t thread_pointer) {
 void clear_tids_of_exited() {
   for (uint32_t i = 0; i < sched::thread_slots() && state().uncleared_tids != 0; ++i) {
     static_cast<void>(clear_tid_if_exited(sched::thread(sched::ThreadId{i})));
+  }
+}
+
+Detached detach_thread(uint64_t thread_pointer) {
+  sched::Guard guard;
+  Thread* thread = thread_with_pointer(thread_pointer);
+  if (thread != nullptr)
+    return std::exchange(thread->detached, true) ? Detached::kAlready : Detached::kYes;
+  return ended_detached(thread_pointer) ? Detached::kAlready : Detached::kEnded;
+}
+
+void create_detached(bool on) {
+  if (sched::started()) sched::self().creates_detached = on;
+}
+
+bool detached(uint64_t thread_pointer) {
+  sched::Guard guard;
+  const Thread* thread = thread_with_pointer(thread_pointer);
+  return thread != nullptr ? thread->detached : ended_detached(thread_pointer);
+}
+
+uint64_t next_ended_detached() {
+  sched::Guard guard;
+  return g_ended->count != 0 ? g_ended->pointers[--g_ended->count] : 0;
+}
+
+void list_ended_detached() {
+  for (uint32_t i = 0; i < sched::thread_slots(); ++i) {
+    Thread& thread = sched::thread(sched::ThreadId{i});
+    if (thread.state != sched::ThreadState::kDead || !thread.detached) continue;
+    EVENKEEL_CHECK(g_ended->count < wire::kMaxThreads);
+    g_ended->pointers[g_ended->count++] = thread.fs_base;
   }
 }
 

@@ -4,6 +4,8 @@
 
 namespace evenkeel::kernel {
 
+void init_thread_calls();  // after arena::init()
+
 // Called by each exiting thread while it can still take locks: whoever stands beside this layer and
 // keeps something per thread (runtime/sync: robust mutexes). Before any thread runs.
 void set_thread_exit_hook(void (*hook)());
@@ -28,5 +30,19 @@ void look_for_exit(uint64_t thread_pointer);
 [[nodiscard]] int await_exit(uint64_t thread_pointer);
 // End of the command, lock held: no word is left that ought to be cleared.
 void clear_tids_of_exited();
+
+// ---- detached threads
+
+// The runtime joins them, in an order that all replicas have: libc is not told. Callers have an
+// order of their own.
+enum class Detached { kYes, kAlready, kEnded };  // kEnded: in an earlier command, the caller joins
+[[nodiscard]] Detached detach_thread(uint64_t thread_pointer);
+// Whether the threads that the caller creates from now on are detached.
+void create_detached(bool on);
+[[nodiscard]] bool detached(uint64_t thread_pointer);
+// One that has ended in an earlier command, which the caller joins; 0: there is none.
+[[nodiscard]] uint64_t next_ended_detached();
+// End of the command, lock held.
+void list_ended_detached();
 
 }  // namespace evenkeel::kernel

@@ -46,6 +46,14 @@ struct Callbacks {
 // False until start(): code of the one thread there is then must not ask for carrier() or self().
 [[nodiscard]] bool started();
 
+// By the owner: he has taken a lock, or gives one back.
+inline void took_lock() {
+  if (started()) ++self().locks_held;
+}
+inline void gives_lock() {
+  if (started() && self().locks_held != 0) --self().locks_held;
+}
+
 // Turns the calling kernel thread into carrier 0: leaves its stack for ever and runs `first`, or,
 // if that is null, becomes the pump at once.
 [[noreturn]] void start(const Callbacks& callbacks, Thread* first);

@@ -6,6 +6,7 @@
 #include "runtime/core/sys.h"
 #include "runtime/sched/carrier.h"
 #include "runtime/sched/lock.h"
+#include "runtime/sched/thread_log.h"
 
 namespace evenkeel::sched {
 namespace {
@@ -20,12 +21,9 @@ constexpr int kLogSpins = 60;
 // While other threads of this replica still run, the carrier that waits for the log must also look
 // for local progress, which does not wake it.
 constexpr uint64_t kBusyWait_ns = 50'000;
-
-// Position in one thread's log. Runtime memory: begin_order() resets all by changing `sequence`.
-struct Cursor {
-  uint32_t sequence;
-  uint32_t count;
-};
+// A thread that yields so often in a row without an operation, while no other is ready, is taken to
+// spin for one that waits for its closing operation.
+constexpr uint32_t kSpinYields = 64;
 
 struct State {
   wire::Deck* deck;
@@ -35,62 +33,26 @@ struct State {
   uint32_t sequence;
   Thread* waiters;                     // kOrder threads, by Thread::next; lock held
   std::atomic<uint32_t> waiter_count;  // of them
+  Thread* early;                       // await_closing(), by Thread::next; lock held
+  std::atomic<uint32_t> spin_yields;   // relaxed: a count that need not be exact
+  uint32_t groups;                     // quiescences in this command; the pump's
   Thread* blocked;                     // follower: consumed a kBlocked entry; lock held
   std::atomic<bool> unordered;         // follower: the log overflowed and is used up
   std::atomic<bool> contradicted;
   Contradiction contradiction;
-  Cursor cursors[wire::kMaxThreads];
 };
 constinit State g{};
+using LockProbe = bool(Tag, uint64_t);
+constinit LockProbe* g_lock_held = nullptr;
 
-Cursor& cursor_of(const Thread& thread) {
-  Cursor& cursor = g.cursors[index_of(thread.id)];
-  if (cursor.sequence != g.sequence) cursor = {g.sequence, 0};
-  return cursor;
+using Entry = wire::OrderEntry;
+
+Entry make_entry(const uint32_t& version, uint32_t seen, uint32_t tag) {
+  return {seen << 8 | tag, 0, reinterpret_cast<uint64_t>(&version)};
 }
-
-uint32_t make_entry(uint32_t version, uint32_t tag) { return version << 8 | tag; }
-
-// ---- primary
-
-void append(const Thread& thread, uint32_t entry) {
-  Cursor& cursor = cursor_of(thread);
-  if (g.log->overflow.load(std::memory_order_relaxed) != 0) return;
-  wire::ThreadLog& log = g.log->thread[index_of(thread.id)];
-  const uint32_t slot = cursor.count / wire::kSegmentEntries;
-  const uint32_t offset = cursor.count % wire::kSegmentEntries;
-  if (offset == 0) {
-    const uint32_t fresh = g.log->segments_used.fetch_add(1, std::memory_order_relaxed);
-    if (fresh >= wire::kMaxSegments || slot >= wire::kMaxThreadSegments) {
-      g.log->overflow.store(1, std::memory_order_release);
-      return;
-    }
-    log.segment[slot] = fresh;
-  }
-  g.log->entry[log.segment[slot]][offset] = entry;
-  ++cursor.count;
-  // release: pairs with the acquire in published_entries(); publishes the entry and its segment.
-  log.published.store(uint64_t{g.sequence} << 32 | cursor.count, std::memory_order_release);
-}
+Entry make_outcome(uint32_t tag) { return {tag, 0, 0}; }  // of an operation that takes no turn
 
 // ---- followers
-
-uint32_t published_entries(const Thread& thread) {
-  const uint64_t published =
-      g.log->thread[index_of(thread.id)].published.load(std::memory_order_acquire);
-  return published >> 32 == g.sequence ? static_cast<uint32_t>(published) : 0;
-}
-
-bool entry_available(const Thread& thread) {
-  return published_entries(thread) > cursor_of(thread).count;
-}
-
-uint32_t next_entry(const Thread& thread) {
-  const Cursor& cursor = cursor_of(thread);
-  const wire::ThreadLog& log = g.log->thread[index_of(thread.id)];
-  return g.log->entry[log.segment[cursor.count / wire::kSegmentEntries]]
-                     [cursor.count % wire::kSegmentEntries];
-}
 
 void note_contradiction(const Thread& thread, const uint32_t* version, uint32_t tag) {
   if (g.contradicted.exchange(true, std::memory_order_acq_rel)) return;
@@ -98,7 +60,7 @@ void note_contradiction(const Thread& thread, const uint32_t* version, uint32_t 
   g.contradiction = {true,
                      thread.id,
                      cursor_of(thread).count,
-                     logged ? next_entry(thread) : 0,
+                     logged ? next_entry(thread).what : 0,
                      static_cast<Tag>(tag),
                      reinterpret_cast<uint64_t>(version),
                      version != nullptr ? *version & kVersionMask : 0};
@@ -176,6 +138,7 @@ void await_version(Thread& thread, const uint32_t& version, uint32_t wanted) {
 
 void consume() {
   Thread& thread = self();
+  g.spin_yields.store(0, std::memory_order_relaxed);
   if (entry_available(thread)) ++cursor_of(thread).count;
 }
 
@@ -203,7 +166,7 @@ Turn replay_version(Thread& thread, const uint32_t& version, uint32_t wanted, ui
 Turn replay_outcome(const uint32_t& version, uint32_t tag) {
   Thread& thread = self();
   if (!await_entry(thread)) return Turn::kOpen;
-  const uint32_t entry = next_entry(thread);
+  const uint32_t entry = next_entry(thread).what;
   if ((entry & kTagBits) != tag) diverge_at(&version, tag);
   if ((entry & kFailure) != 0) {
     consume();
@@ -234,9 +197,56 @@ uint32_t release_those_with_entries() {
       [](const Thread& t) { return t.turn_word == nullptr && entry_available(t); });
 }
 
+// ---- closing operations
+
+bool closing_is_due(const Thread& thread) {
+  if (!entry_available(thread)) return false;
+  const Entry& entry = next_entry(thread);
+  if (entry.object == 0) return true;
+  const uint32_t now = load_version(*reinterpret_cast<const uint32_t*>(entry.object));
+  const uint32_t behind = ((entry.what >> 8) - now) & kVersionMask;
+  if (behind > kVersionMask / 2) return true;  // its contradiction, or the thread makes it anew
+  return behind == 0 && (g_lock_held == nullptr ||
+                         !g_lock_held(static_cast<Tag>(entry.what & kTagBits), entry.object));
+}
+
+// Returns whether any was.
+template <typename Due>
+bool release_early(Due due) {
+  bool released = false;
+  for (Thread** link = &g.early; *link != nullptr;) {
+    Thread& thread = **link;
+    if (due(thread)) {
+      *link = thread.next;
+      thread.next = nullptr;
+      make_ready(thread);
+      released = true;
+    } else {
+      link = &thread.next;
+    }
+  }
+  return released;
+}
+
+// Those first of which the log tells nothing more: they will park without an operation.
+bool let_one_go() {
+  bool found = false;
+  const auto first = [&](const Thread& t) {
+    return !found && !entry_available(t) && (found = true);
+  };
+  if (release_early(first)) return true;
+  return release_early([&](const Thread&) { return !found && (found = true); });
+}
+
+bool primary_ended_group() {
+  const uint64_t groups = g.log->groups.load(std::memory_order_acquire);
+  return groups >> 32 == g.sequence && static_cast<uint32_t>(groups) > g.groups;
+}
+
 void run_unordered() {
   g.unordered.store(true, std::memory_order_release);
   release_waiters([](const Thread&) { return true; });
+  release_early([](const Thread&) { return true; });
 }
 
 void sleep_until_log_moves(uint32_t quiet, bool others_running) {
@@ -246,46 +256,43 @@ void sleep_until_log_moves(uint32_t quiet, bool others_running) {
   g.deck->log_waiters.fetch_sub(1, std::memory_order_relaxed);
 }
 
-bool any_entry_for_waiters() {
+bool anything_due() {
   for (const Thread* t = g.waiters; t != nullptr; t = t->next) {
     if (t->turn_word == nullptr && entry_available(*t)) return true;
+  }
+  for (const Thread* t = g.early; t != nullptr; t = t->next) {
+    if (closing_is_due(*t)) return true;
   }
   return false;
 }
 
 }  // namespace
 
+constinit bool g_replaying = false;
+
 void init_order(wire::Deck& deck, uint32_t replica) {
   g.deck = &deck;
   g.log = &deck.log;
+  init_log(deck);
   g.replica = replica;
 }
 
 void begin_order(OrderMode mode, uint32_t sequence) {
   g.mode = mode;
   g.sequence = sequence;
-  g.blocked = nullptr;
-  g.waiters = nullptr;
-  g.waiter_count.store(0, std::memory_order_relaxed);
+  g_replaying = mode == OrderMode::kReplay;
+  g.groups = 0;
+  drop_order_waiters();
   g.unordered.store(false, std::memory_order_relaxed);
   g.contradicted.store(false, std::memory_order_relaxed);
   g.contradiction = {};
-  if (mode == OrderMode::kRecord) {
-    g.log->segments_used.store(0, std::memory_order_relaxed);
-    g.log->overflow.store(0, std::memory_order_relaxed);
-  }
+  begin_log(sequence, mode == OrderMode::kRecord);
 }
 
 OrderMode order_mode() { return g.mode; }
 uint32_t order_sequence() { return g.sequence; }
 
-uint64_t ordered_operations() {
-  uint64_t sum = 0;
-  for (uint32_t i = 0; i < thread_slots(); ++i) {
-    if (g.cursors[i].sequence == g.sequence) sum += g.cursors[i].count;
-  }
-  return sum;
-}
+uint64_t ordered_operations() { return operations_done(); }
 
 void lock_ordered(uint32_t& version, Tag tag) {
   const auto tag_bits = static_cast<uint32_t>(tag);
@@ -298,7 +305,7 @@ void lock_ordered(uint32_t& version, Tag tag) {
     return;
   }
   lock();
-  if (g.mode == OrderMode::kRecord) append(self(), make_entry(version, tag_bits));
+  if (g.mode == OrderMode::kRecord) append(self(), make_entry(version, version, tag_bits));
   ++version;
 }
 
@@ -318,7 +325,7 @@ void passed(uint32_t& version, Tag tag) {
 
 void passed_at(const uint32_t& version, uint32_t seen, Tag tag) {
   if (g.mode == OrderMode::kRecord) {
-    append(self(), make_entry(seen, static_cast<uint32_t>(tag)));
+    append(self(), make_entry(version, seen, static_cast<uint32_t>(tag)));
   } else if (g.mode == OrderMode::kReplay) {
     consume();
     if (g.waiter_count.load(std::memory_order_seq_cst) == 0) return;
@@ -343,7 +350,7 @@ void diverge() {
 bool recorded_failure(Tag tag, bool& failed) {
   if (g.mode != OrderMode::kReplay) return false;
   if (!await_entry(self())) return false;
-  const uint32_t entry = next_entry(self());
+  const uint32_t entry = next_entry(self()).what;
   if ((entry & ~kFailure & 0xff) != static_cast<uint32_t>(tag)) {
     diverge_at(nullptr, static_cast<uint32_t>(tag));
   }
@@ -354,12 +361,41 @@ bool recorded_failure(Tag tag, bool& failed) {
 
 void log_failure(Tag tag) {
   if (g.mode == OrderMode::kRecord) {
-    append(self(), make_entry(0, kFailure | static_cast<uint32_t>(tag)));
+    append(self(), make_outcome(kFailure | static_cast<uint32_t>(tag)));
   }
 }
 
-bool order_waiters() { return g.waiters != nullptr; }
-void poll_order_waiters() { release_those_with_entries(); }
+void set_lock_probe(bool (*held)(Tag tag, uint64_t version_word)) { g_lock_held = held; }
+
+void await_closing_operation() {
+  if (!serial() || !started()) return;
+  Thread& thread = self();
+  if (thread.locks_held != 0) return;
+  Cursor& cursor = cursor_of(thread);
+  if (cursor.closing == cursor.count + 1) return;
+  cursor.closing = cursor.count + 1;
+  if (closing_is_due(thread) || g.unordered.load(std::memory_order_acquire)) return;
+  if (stopping()) abandon();
+  lock();
+  thread.state = ThreadState::kOrder;
+  thread.next = g.early;
+  g.early = &thread;
+  suspend_locked();
+}
+
+bool closing_waiters() { return g.early != nullptr; }
+
+void note_spin() { g.spin_yields.store(kSpinYields, std::memory_order_relaxed); }
+
+bool order_waiters() { return g.waiters != nullptr || g.early != nullptr; }
+
+void poll_order_waiters() {
+  release_those_with_entries();
+  if (g.early == nullptr || anything_ready()) return;
+  if (g.spin_yields.fetch_add(1, std::memory_order_relaxed) < kSpinYields) return;
+  g.spin_yields.store(0, std::memory_order_relaxed);
+  static_cast<void>(let_one_go());
+}
 
 bool settle_waiters() {
   if (stopping()) return false;  // what is there will be rolled back
@@ -372,7 +408,7 @@ bool settle_waiters() {
     return true;
   }
   settle_arrivals([](Thread& thread) {
-    if (g.mode == OrderMode::kRecord) append(thread, make_entry(0, kBlocked | thread.unsettled));
+    if (g.mode == OrderMode::kRecord) append(thread, make_outcome(kBlocked | thread.unsettled));
   });
   return false;
 }
@@ -381,15 +417,17 @@ void wait_for_order(bool others_running) {
   // Read before the log is looked at: an entry that comes later is followed by a later bump.
   const uint32_t quiet = g.deck->log_quiet.load(std::memory_order_acquire);
   const bool complete = primary_is_done();
-  if (release_those_with_entries() != 0) return;
+  const bool group_ended = complete || primary_ended_group();
+  if (release_those_with_entries() != 0 || release_early(closing_is_due)) return;
   if (g.log->overflow.load(std::memory_order_acquire) != 0) return run_unordered();
+  if (group_ended && !others_running && let_one_go()) return;
   if (complete && !others_running) {
     note_contradiction(*g.waiters, g.waiters->turn_word, 0);
     stop();
     return;
   }
   for (int i = 0; i < kLogSpins; ++i) {
-    if (any_entry_for_waiters()) return;
+    if (anything_due()) return;
     __builtin_ia32_pause();
   }
   unlock();
@@ -399,8 +437,17 @@ void wait_for_order(bool others_running) {
 
 void drop_order_waiters() {
   g.blocked = nullptr;
+  g.early = nullptr;
+  g.spin_yields.store(0, std::memory_order_relaxed);
   g.waiters = nullptr;
   g.waiter_count.store(0, std::memory_order_relaxed);
+}
+
+void end_group() {
+  ++g.groups;
+  if (g.mode != OrderMode::kRecord) return;
+  g.log->groups.store(uint64_t{g.sequence} << 32 | g.groups, std::memory_order_release);
+  announce_quiet();
 }
 
 void announce_quiet() {

@@ -4,6 +4,9 @@
 // has come to that version. (Idea: the version-vector form of deterministic replay, as in Eve's and
 // DoublePlay's recorded lock orders.)
 //
+// A serial follower runs what a thread does between two operations only when the second is due:
+// see await_closing().
+//
 // A follower whose operation does not match its log (other tag, version already passed, log
 // complete without it) has diverged: it stops early.
 //
@@ -85,15 +88,34 @@ void passed_at(const uint32_t& version, uint32_t seen, Tag tag);
 // The caller sees that this replica is not where its log says. Lock not held.
 [[noreturn]] void diverge();
 
+// Called where the runtime returns to the application through a symbol (not from a system call that
+// libc makes for itself: it may hold locks that we do not know). A serial follower's thread that
+// holds no lock waits until the operation that comes next in its log is due: so whatever it looks
+// at before it takes a lock, it looks at after the sections that had the lock earlier. Run eagerly,
+// a check made too early by the primary would be made too early here as well, and show in nothing.
+//
+// Nobody needs such a thread to get on: all that others wait for is ordered, or a lock. But for
+// words in memory that the application spins on; so when nothing else can run and the primary's
+// group is complete, or somebody spins, one such thread is let go.
+extern bool g_replaying;
+void await_closing_operation();
+inline void await_closing() {
+  if (g_replaying) await_closing_operation();
+}
+// Whether a lock with this version word, of an operation of this kind, is held. Before any thread
+// runs; never called: no lock ever is.
+void set_lock_probe(bool (*held)(Tag tag, uint64_t version_word));
+
 // Where a follower first met its log's contradiction in the current command.
 struct Contradiction {
   bool found;
   ThreadId thread;
   uint64_t operation;  // number within the thread's log
-  uint32_t entry;      // what the log has there; 0: nothing, the primary's log is complete
-  Tag tag;             // what the thread was about to do; 0: unknown
-  uint64_t object;     // address of the version word; 0: unknown
-  uint32_t version;    // that it had come to
+  uint32_t
+      entry;  // OrderEntry::what; what the log has there; 0: nothing, the primary's log is complete
+  Tag tag;    // what the thread was about to do; 0: unknown
+  uint64_t object;   // address of the version word; 0: unknown
+  uint32_t version;  // that it had come to
 };
 [[nodiscard]] const Contradiction& contradiction();
 
@@ -111,5 +133,10 @@ void wait_for_order(bool others_running);
 void drop_order_waiters();
 // Primary: tells followers that its log will not grow for a while.
 void announce_quiet();
+// Pump, at each quiescence within a command.
+void end_group();
+[[nodiscard]] bool closing_waiters();
+// Lock not held: the caller spins, perhaps for one of them, and is going to yield().
+void note_spin();
 
 }  // namespace evenkeel::sched

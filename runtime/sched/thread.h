@@ -49,6 +49,8 @@ struct Thread {
   uint32_t turn_version;
 
   // What the virtual kernel keeps per thread.
+  bool detached;  // nobody joins it: see detach_thread() in kernel/thread_calls.h
+  bool creates_detached;
   uint64_t clear_tid;       // set_tid_address / CLONE_CHILD_CLEARTID
   uint32_t external_index;  // number of external calls made in this batch
   uint32_t external_batch;
@@ -68,6 +70,10 @@ struct Thread {
   uint32_t held_count;
   uint32_t held_unknown;  // locks for which there was no room
   uint64_t held[kMaxHeld];
+
+  // Mutexes, spin locks and rwlocks that it took and has not given back. Too high for one whose
+  // lock another thread gives back.
+  uint32_t locks_held;
 };
 
 void init_threads();

@@ -1,4 +1,5 @@
 #include "runtime/sync/owners.h"
+#include "runtime/sync/sync.h"
 
 namespace evenkeel::sync {
 
@@ -21,6 +22,11 @@ void forget_held(uint64_t object) {
     return;
   }
   if (me.held_unknown != 0) --me.held_unknown;
+}
+
+bool lock_held(sched::Tag tag, uint64_t version_word) {
+  if (tag == sched::Tag::kMutex) return mutex_held(version_word);
+  return tag == sched::Tag::kSpin && spin_held(version_word);
 }
 
 }  // namespace evenkeel::sync

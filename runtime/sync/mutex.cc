@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 
 #include "runtime/sync/exclusive.h"
@@ -174,6 +175,11 @@ bool leave(Mutex& mutex) {
 
 }  // namespace
 
+bool mutex_held(uint64_t version_word) {
+  const auto& mutex = *reinterpret_cast<const Mutex*>(version_word - offsetof(Mutex, version_word));
+  return mutex.state.load(std::memory_order_relaxed) != 0;
+}
+
 uint32_t mutex_owner(uint64_t key) {
   return reinterpret_cast<const Mutex*>(key)->owner.load(std::memory_order_relaxed);
 }
@@ -187,7 +193,9 @@ int may_unlock(const pthread_mutex_t* mutex) {
 
 void unlock_locked(pthread_mutex_t* mutex) {
   Mutex& m = at(mutex);
-  if (leave(m) && !m.release()) hand_over(m);
+  if (!leave(m)) return;
+  sched::gives_lock();
+  if (!m.release()) hand_over(m);
 }
 
 int mutex_init(pthread_mutex_t* mutex, const pthread_mutexattr_t* attributes) {

@@ -19,6 +19,10 @@ void forget_held(uint64_t object);
 [[nodiscard]] uint32_t mutex_owner(uint64_t key);
 [[nodiscard]] uint32_t once_owner(uint64_t key);
 
+// Of the lock with this version word, which need not be initialised yet.
+[[nodiscard]] bool mutex_held(uint64_t version_word);
+[[nodiscard]] bool spin_held(uint64_t version_word);
+
 struct RwlockOwners {
   uint64_t object;  // its address, whatever its waiters' key
   uint32_t writer;  // owner number

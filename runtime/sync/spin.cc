@@ -71,6 +71,11 @@ int acquire_and_note(Spin& spin, Deadline deadline) {
 
 }  // namespace
 
+bool spin_held(uint64_t version_word) {
+  const auto* word = reinterpret_cast<const uint32_t*>(version_word);
+  return __atomic_load_n(word, __ATOMIC_RELAXED) / Spin::kState != 0;
+}
+
 int spin_init(pthread_spinlock_t* spin, int) {
   at(spin).word = 0;
   return 0;

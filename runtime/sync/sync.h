@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <ctime>
 
+#include "runtime/sched/order.h"
 #include "runtime/sched/thread.h"
 
 namespace evenkeel::sync {
@@ -27,6 +28,10 @@ void init();
 // By an exiting thread, before it retires: its robust mutexes go to their next owners, who get
 // EOWNERDEAD.
 void release_robust_mutexes();
+
+// For sched::set_lock_probe(). Of rwlocks it says nothing: arrivals there are operations, and who
+// holds one may have to wait for one that comes in vain.
+[[nodiscard]] bool lock_held(sched::Tag tag, uint64_t version_word);
 
 int mutex_init(pthread_mutex_t* mutex, const pthread_mutexattr_t* attributes);
 int mutex_destroy(pthread_mutex_t* mutex);

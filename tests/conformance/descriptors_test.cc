@@ -216,6 +216,20 @@ TEST(Pipes, NothingIsANoOperation) {
   EXPECT_EQ(get(pipe.in), "!EAGAIN");
 }
 
+TEST(Pipes, BadPointersAreErrorsAndLoseNothing) {
+  const Pipe pipe = make_pipe(O_NONBLOCK);
+  EXPECT_EQ(put(pipe.out, "abc"), 3);
+  for (const uintptr_t address : {uintptr_t{0}, uintptr_t{4096}, UINTPTR_MAX / 2 + 1}) {
+    void* volatile nowhere = reinterpret_cast<void*>(address);
+    EXPECT_ERRNO(read(pipe.in, nowhere, 3), EFAULT);
+    EXPECT_ERRNO(write(pipe.out, nowhere, 3), EFAULT);
+    char good[2];
+    const iovec vectors[] = {{nowhere, 2}, {good, 2}};
+    EXPECT_ERRNO(readv(pipe.in, vectors, 2), EFAULT);
+  }
+  EXPECT_EQ(get(pipe.in), "abc");
+}
+
 // ---- socket pairs
 
 TEST(Pairs, CarryBothWays) {

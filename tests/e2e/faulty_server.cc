@@ -1,6 +1,6 @@
 // A server whose clients can make it go wrong in every way that servers do. Line protocol, one
 // thread per connection; `add` counts, the others are named after what they do. --handlers installs
-// handlers of its own for faults.
+// handlers of its own for faults, --detached creates threads detached instead of detaching them.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -21,6 +22,7 @@ namespace {
 
 pthread_mutex_t g_lock = PTHREAD_MUTEX_INITIALIZER;
 long g_count = 0;
+std::set<uintptr_t> g_stacks;  // pages on which threads have begun
 volatile int g_zero = 0;
 thread_local sigjmp_buf t_escape;
 thread_local bool t_expects_fault = false;
@@ -30,6 +32,13 @@ long add() {
   const long count = ++g_count;
   pthread_mutex_unlock(&g_lock);
   return count;
+}
+
+std::string count_stacks() {
+  pthread_mutex_lock(&g_lock);
+  const size_t count = g_stacks.size();
+  pthread_mutex_unlock(&g_lock);
+  return std::to_string(count);
 }
 
 // What crash reporters do: say something and leave. An expected fault is a null check by other
@@ -127,12 +136,21 @@ std::string obey(const std::string& line) {
   pthread_mutex_unlock(&g_lock);
   if (line == "add") return std::to_string(add());
   if (line == "probe") return probe();
+  if (line == "stacks") return count_stacks();
   if (line == "spinwait") return spin_for_thread();
   if (line.starts_with("compute ")) return compute(std::strtoul(line.c_str() + 8, nullptr, 10));
   return "what?";
 }
 
+void note_stack(const void* here) {
+  constexpr uintptr_t kPageBytes = 4096;
+  pthread_mutex_lock(&g_lock);
+  g_stacks.insert(reinterpret_cast<uintptr_t>(here) / kPageBytes);
+  pthread_mutex_unlock(&g_lock);
+}
+
 void* serve(void* argument) {
+  note_stack(&argument);
   const int fd = static_cast<int>(reinterpret_cast<intptr_t>(argument));
   std::string input;
   char buffer[4096];
@@ -156,6 +174,10 @@ int main(int argc, char** argv) {
     action.sa_handler = on_fault;
     for (const int number : {SIGSEGV, SIGFPE, SIGABRT}) sigaction(number, &action, nullptr);
   }
+  const bool detached = argc > 2 && std::strcmp(argv[2], "--detached") == 0;
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  if (detached) pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
   const int listener = socket(AF_INET, SOCK_STREAM, 0);
   const int on = 1;
   setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
@@ -172,7 +194,7 @@ int main(int argc, char** argv) {
     const int fd = accept(listener, nullptr, nullptr);
     if (fd < 0) continue;
     pthread_t thread;
-    pthread_create(&thread, nullptr, serve, reinterpret_cast<void*>(intptr_t{fd}));
-    pthread_detach(thread);
+    pthread_create(&thread, &attributes, serve, reinterpret_cast<void*>(intptr_t{fd}));
+    if (!detached) pthread_detach(thread);
   }
 }

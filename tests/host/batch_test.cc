@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "runtime/host/deck.h"
 
@@ -66,6 +67,14 @@ TEST_F(BatchTest, PoisonTakesTheRestOfItsConnection) {
   EXPECT_EQ(batch_.input(1).channel, 6U);
   EXPECT_EQ(text(2), "fine too");
   EXPECT_EQ(text(3), "last");
+}
+
+TEST_F(BatchTest, RegroupingKeepsTheOrderWithinAGroup) {
+  for (const char* name : {"a", "b", "c", "d", "e"}) data(5, name);
+  batch_.regroup(std::vector<uint32_t>{2, 0, 2, 1, 0});
+  std::string order;
+  for (uint32_t i = 0; i < 5; ++i) order += text(i) + std::to_string(batch_.input(i).group);
+  EXPECT_EQ(order, "b0e0d1a2c2");
 }
 
 TEST_F(BatchTest, IsFullBeforeTheDeckIs) {

@@ -174,6 +174,61 @@ TEST_F(Order, FollowersRepeatRecordedFailures) {
   expect_equal_traces(0, 2);
 }
 
+// ---- closing operations
+
+// In the primary both look before either adds.
+void look_and_add(Trace& trace) {
+  static std::atomic<uint32_t> looked;
+  static uint32_t added;
+  for (int t = 0; t < 2; ++t) {
+    spawn([&trace] {
+      sched::await_closing();
+      const uint32_t seen = added;
+      ++looked;
+      while (sched::order_mode() == OrderMode::kRecord && looked.load() < 2) sched::yield();
+      {
+        const sched::OrderedGuard guard(g_version[0], Tag::kObject);
+        trace.entry[0][trace.count[0]++] = seen;
+        ++added;
+      }
+      sched::await_closing();  // nothing comes any more
+    });
+  }
+  join_all();
+}
+
+TEST_F(Order, ASerialFollowerLooksOnlyWhenItsOperationIsDue) {
+  EXPECT_EQ(run({kPrimary, kSerialFollower, kParallelFollower}, look_and_add),
+            (std::vector{kPassed, kPassed, kPassed}));
+  EXPECT_EQ(traces_->replica[0].entry[0][0] + traces_->replica[0].entry[0][1], 0U);
+  EXPECT_EQ(traces_->replica[1].entry[0][0], 0U);
+  EXPECT_EQ(traces_->replica[1].entry[0][1], 1U);
+}
+
+// The second thread waits, without an operation, for what the first does before its own is due.
+void spin_for_another(Trace&) {
+  static std::atomic<bool> flag, done;
+  spawn([] {
+    sched::OrderedGuard(g_version[0], Tag::kObject);
+    sched::await_closing();
+    flag = true;
+    while (sched::order_mode() == OrderMode::kRecord && !done.load()) sched::yield();
+    sched::OrderedGuard(g_version[1], Tag::kObject);
+  });
+  spawn([] {
+    sched::await_closing();
+    while (!flag.load()) sched::yield();
+    sched::OrderedGuard(g_version[1], Tag::kObject);
+    done = true;
+  });
+  join_all();
+}
+
+TEST_F(Order, WhoeverIsSpunForIsLetGo) {
+  EXPECT_EQ(run({kPrimary}, spin_for_another), std::vector{kPassed});
+  EXPECT_EQ(run({kSerialFollower}, spin_for_another), std::vector{kPassed});
+}
+
 // ---- divergence
 
 void ten_operations(Trace&) {

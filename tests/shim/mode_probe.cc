@@ -168,6 +168,9 @@ void use_threads() {
   pthread_mutex_unlock(&ping.mutex);
   SAY(pthread_join(thread, nullptr));
   SAY(ping.turn);
+  SAY(pthread_create(
+      &thread, nullptr, [](void*) -> void* { return nullptr; }, nullptr));
+  SAY(pthread_detach(thread));
 }
 
 void transfer(int from, int to) {

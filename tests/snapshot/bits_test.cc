@@ -45,6 +45,18 @@ TEST(Bits, CountsSetBits) {
   }
 }
 
+TEST(Bits, CountsSetBitsOfARange) {
+  uint64_t bits[4] = {};
+  for (uint64_t i = 0; i < 256; i += 3) set_bit(bits, i);
+  for (uint64_t from = 0; from < 256; from += 7) {
+    for (uint64_t limit = from; limit <= 256; limit += 5) {
+      uint64_t expected = 0;
+      for (uint64_t i = from; i < limit; ++i) expected += test_bit(bits, i) ? 1 : 0;
+      ASSERT_EQ(count_bits(bits, from, limit), expected) << from << ' ' << limit;
+    }
+  }
+}
+
 TEST(Bits, OneThreadWinsEachSharedBit) {
   constexpr uint64_t kBits = 64 * 100;
   std::vector<uint64_t> bits(kBits / 64);

@@ -56,6 +56,31 @@ TEST_P(HotPagesOnBoth, TrackedPagesToo) {
   EXPECT_EQ(memory.at(3), snapshot::kPromoteScore);
 }
 
+// Of a page that nobody hashes it is looked for in some batches only, and all are committed whole.
+TEST_P(HotPagesOnBoth, TrackedPagesAreDemotedToo) {
+  const Memory memory(pages_at(kBase, 8));
+  const Session session(GetParam());
+  ASSERT_TRUE(snapshot::add_region(memory.range(), Kind::kTracked).ok());
+  heat_up(memory, 3);
+  for (uint32_t i = 0; i < 100; ++i) {
+    memory.at(3, 8 * i) = 1;
+    const auto dirty = collect();
+    ASSERT_EQ(dirty.size(), 1U);
+    EXPECT_TRUE(dirty[0].hot);
+    EXPECT_FALSE(dirty[0].unchanged);
+    snapshot::commit(true);
+    memory.at(3, 8 * i) = 2;
+    snapshot::rollback();
+    ASSERT_EQ(memory.at(3, 8 * i), 1);
+  }
+  uint32_t batches = 0;
+  while (!collect().empty()) {
+    snapshot::commit(true);
+    ASSERT_LE(++batches, 2 * snapshot::kQuietBatches);
+  }
+  EXPECT_GT(batches, snapshot::kQuietBatches / 2);
+}
+
 TEST_P(HotPagesOnBoth, DemotedWhenQuietAndTrackedAgain) {
   const Memory memory(pages_at(kBase, 8));
   const Session session(GetParam());

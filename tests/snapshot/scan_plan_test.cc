@@ -33,7 +33,7 @@ class ScanPlanTest : public testing::Test {
   struct Expected {
     uint64_t begin;
     uint64_t end;
-    bool dense;
+    bool quick;
   };
   static void expect_plan(const std::vector<Expected>& expected) {
     plan.build();
@@ -41,7 +41,7 @@ class ScanPlanTest : public testing::Test {
     for (size_t i = 0; i < expected.size(); ++i) {
       EXPECT_EQ(plan.begin()[i].begin, expected[i].begin) << i;
       EXPECT_EQ(plan.begin()[i].end, expected[i].end) << i;
-      EXPECT_EQ(plan.begin()[i].dense, expected[i].dense) << i;
+      EXPECT_EQ(plan.begin()[i].quick, expected[i].quick) << i;
     }
   }
 };
@@ -97,29 +97,43 @@ TEST_F(ScanPlanTest, TooManyUsedRangesBecomeOne) {
   EXPECT_EQ(region.used[kMaxUsedRanges - 1].end(), used.back().end());
 }
 
-TEST_F(ScanPlanTest, LongFullRunsAreDense) {
+TEST_F(ScanPlanTest, BlocksWithPagesEnoughForTwoCallsAreQuick) {
   Region& region = add(kBase, kTiB);
   const Range used = {kBase, 100 * kMiB};
   set_used(region, &used, 1);
-  fill(region, 10, 7, 512);  // too short
+  fill(region, 10, 1, 32);
   expect_plan({{kBase, kBase + 100 * kMiB, false}});
-  fill(region, 17, 3, 448);
-  fill(region, 20, 1, 447);  // not full enough
-  fill(region, 21, 29, 500);
+  fill(region, 10, 1, 33);
   expect_plan({{kBase, kBase + 20 * kMiB, false},
-               {kBase + 20 * kMiB, kBase + 40 * kMiB, true},
-               {kBase + 40 * kMiB, kBase + 42 * kMiB, false},
-               {kBase + 42 * kMiB, kBase + 100 * kMiB, true}});
+               {kBase + 20 * kMiB, kBase + 22 * kMiB, true},
+               {kBase + 22 * kMiB, kBase + 100 * kMiB, false}});
+  fill(region, 11, 1, 1);   // joins its neighbour
+  fill(region, 13, 1, 10);  // 12 is empty
+  fill(region, 15, 2, 10);  // two are enough together
+  fill(region, 49, 1, 512);
+  expect_plan({{kBase, kBase + 20 * kMiB, false},
+               {kBase + 20 * kMiB, kBase + 24 * kMiB, true},
+               {kBase + 24 * kMiB, kBase + 30 * kMiB, false},
+               {kBase + 30 * kMiB, kBase + 34 * kMiB, true},
+               {kBase + 34 * kMiB, kBase + 98 * kMiB, false},
+               {kBase + 98 * kMiB, kBase + 100 * kMiB, true}});
 }
 
-TEST_F(ScanPlanTest, DenseRunsEndWithTheUsedRange) {
+TEST_F(ScanPlanTest, QuickSpansAreClippedToTheUsedRange) {
   Region& region = add(kBase, kTiB);
   fill(region, 0, 100, 512);
   const Range used = {kBase + kPageBytes, 30 * kMiB};
   set_used(region, &used, 1);
-  expect_plan({{kBase + kPageBytes, kBase + 2 * kMiB, false},
-               {kBase + 2 * kMiB, kBase + 30 * kMiB, true},
-               {kBase + 30 * kMiB, kBase + 30 * kMiB + kPageBytes, false}});
+  expect_plan({{kBase + kPageBytes, kBase + 30 * kMiB + kPageBytes, true}});
+}
+
+TEST_F(ScanPlanTest, RegionsNeedNotBeAlignedToBlocks) {
+  const uint64_t begin = kBase + 3 * kPageBytes;
+  Region& region = add(begin, 4 * kMiB);
+  EXPECT_EQ(region.blocks(), 3U);
+  EXPECT_EQ(region.block_index(region.range.end() - 1), 2U);
+  for (uint64_t i = 0; i < 509; ++i) set_bit(region.has_image, i);
+  expect_plan({{begin, kBase + 2 * kMiB, true}, {kBase + 2 * kMiB, begin + 4 * kMiB, false}});
 }
 
 }  // namespace

@@ -61,8 +61,8 @@ TEST(UffdTracker, HugePagesFromBeforeAreTrackedByPage) {
   EXPECT_EQ(memory.at(7), 1);
 }
 
-// Dense memory is scanned in another way of the kernel's, which must find the same.
-TEST(UffdTracker, DenseMemoryIsTrackedExactly) {
+// Blocks with pages are scanned in another way of the kernel's, which must find the same.
+TEST(UffdTracker, FullMemoryIsTrackedExactly) {
   constexpr uint64_t kPages = 16384;  // 64 MiB
   const Memory memory({kBase, kTiB});
   const Session session(Backend::kUserfaultfd);
@@ -89,6 +89,46 @@ TEST(UffdTracker, DenseMemoryIsTrackedExactly) {
       ASSERT_EQ(memory.at(page, 8), 0);
     }
   }
+}
+
+// That way takes what was never touched for written, unless it was protected before.
+TEST(UffdTracker, UnusedPagesOfSparseMemoryAreNeverReported) {
+  const Memory memory({kBase, kTiB});
+  const Session session(Backend::kUserfaultfd);
+  for (uint64_t i = 0; i < 64; ++i) memory.at(700 + i * 16) = 1;  // in blocks 1 to 3
+  ASSERT_TRUE(snapshot::add_region(memory.range(), Kind::kHashed).ok());
+  Range used = {memory.page(600), 1500 * kPageBytes};
+  for (uint64_t round = 0; round < 300; ++round) {    // plans are made anew and all is looked at
+    if (round == 10) used.bytes += 300 * kPageBytes;  // grows within its last block
+    snapshot::set_used_ranges(memory.range(), &used, 1);
+    const uint64_t page = 600 + round * 7 % 1500;
+    memory.at(page, 100) = static_cast<uint8_t>(round % 255 + 1);
+    const uint64_t other = 601 + round * 11 % 1400;  // only read, once it is sealed
+    if (round > 0) {
+      [[maybe_unused]] const uint8_t content = memory.at(other);
+    }
+    ASSERT_EQ(collect_addresses(), Pages{memory.page(page)}) << round;
+    snapshot::commit(true);
+  }
+}
+
+TEST(UffdTracker, DroppedPagesOfSealedBlocksAreTracked) {
+  const Memory memory({kBase, 16 << 20});
+  const Session session(Backend::kUserfaultfd);
+  for (uint64_t i = 0; i < 100; ++i) memory.at(i) = 1;
+  ASSERT_TRUE(snapshot::add_region(memory.range(), Kind::kHashed).ok());
+  EXPECT_EQ(collect_addresses(), Pages{});
+  ASSERT_TRUE(snapshot::discard({memory.page(10), 2 * kPageBytes}).ok());
+  EXPECT_EQ(collect_addresses(), (Pages{memory.page(10), memory.page(11)}));
+  snapshot::rollback();
+  EXPECT_EQ(memory.at(10), 1);
+  ASSERT_TRUE(snapshot::discard({memory.page(10), kPageBytes}).ok());
+  EXPECT_EQ(collect_addresses(), Pages{memory.page(10)});
+  snapshot::commit(true);
+  memory.at(10) = 2;
+  EXPECT_EQ(collect_addresses(), Pages{memory.page(10)});
+  snapshot::rollback();
+  EXPECT_EQ(memory.at(10), 0);
 }
 
 TEST(UffdTracker, PagesOutsideTheUsedRangesAreFoundLate) {

@@ -10,6 +10,7 @@
 #include "runtime/sched/carrier.h"
 #include "runtime/sched/clock.h"
 #include "runtime/sched/lock.h"
+#include "runtime/sched/order.h"
 #include "runtime/sched/timers.h"
 #include "runtime/sync/sync.h"
 #include "tests/sched/replica.h"
@@ -212,6 +213,7 @@ void work(uint32_t worker) {
       __atomic_fetch_add(&g_history->operations, 1, __ATOMIC_RELAXED);
       Random choice(random.below(1U << 30) + g_world.seen_by[worker]);
       kUses[choice.below(8)](worker, choice);
+      sched::await_closing();
     }
   }
 }
@@ -263,6 +265,7 @@ void begin_batch() {
 
 bool next_group() {
   if (sched::stopping()) return false;
+  sched::end_group();
   History& history = *g_history;
   take_snapshot(history.after[history.groups]);
   if (++history.groups == kGroups) finish();
@@ -287,6 +290,7 @@ bool next_group() {
 void run_world(History& history) {
   g_history = &history;
   sync::init();
+  sched::set_lock_probe(sync::lock_held);
   const pthread_mutex_t initial[] = {
       PTHREAD_MUTEX_INITIALIZER, PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP,
       PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP, PTHREAD_MUTEX_INITIALIZER};

@@ -26,17 +26,18 @@ rules='
   mixer              runtime/core runtime/wire.h
   shim               runtime/core runtime/wire.h runtime/sched runtime/sync runtime/kernel snapshot
   shim               runtime/guard verify mixer
-  runtime/host       runtime/wire.h
+  runtime/host       runtime/wire.h mixer
   examples
   bench              runtime/core runtime/wire.h runtime/sched runtime/sync runtime/kernel snapshot
   bench              verify tests/sched
+  bench/mixer_bench.cc runtime/host runtime/wire.h
   bench/load
   bench/zoo
   tests              runtime snapshot verify mixer shim
   tests/support
   tests/e2e          tests/support runtime/host/report.pb.h
   tests/conformance  tests/support
-  tests/host         tests/support runtime/host runtime/wire.h
+  tests/host         tests/support runtime/host runtime/wire.h mixer
 '
 # Headers of the standard library that hold types, constants and templates without storage. (What is
 # used of the C library is policed by its symbols: shim.exports.)
