@@ -99,6 +99,8 @@ void Diagnosis::prepare(const Report& report, const Batch& batch, uint32_t seque
   if (batch_.empty()) return;
   sequence_ = sequence;
   input_count_ = batch.count();
+  for_each_bit(parts_.replicas.live_mask(),
+               [&](uint32_t i) { parts_.deck.replicas[i].frozen_pid = 0; });
   parts_.executor.freeze_next();
 }
 
@@ -132,10 +134,27 @@ nlohmann::json Diagnosis::describe(bool agreed) const {
           {"agreed", agreed ? token_text(parts_.executor.result(primary).token) : ""}};
 }
 
+// The server can have written any number there, and it is about to be ended. (Behind a wrapper the
+// copy is the wrapper's child: there is no diagnosis then.)
+bool Diagnosis::is_frozen_copy(pid_t pid) const {
+  siginfo_t info{};
+  if (pid <= 0 ||
+      ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) != 0) {
+    return false;
+  }
+  bool replica = false;
+  for_each_bit(parts_.replicas.live_mask(),
+               [&](uint32_t i) { replica |= parts_.replicas.server_pid(i) == pid; });
+  return !replica;
+}
+
 void Diagnosis::begin(const Report& report, bool agreed) {
   if (batch_.empty()) return;
   frozen_ = parts_.deck.replicas[parts_.replicas.primary()].frozen_pid;
-  if (frozen_ <= 0) return batch_.clear();
+  if (!is_frozen_copy(frozen_)) {
+    frozen_ = -1;
+    return batch_.clear();
+  }
   const auto seat = copy_seat(parts_.deck, parts_.replicas.primary());
   batch_.insert(batch_.end(), seat.begin(), seat.end());
   report_ = report;

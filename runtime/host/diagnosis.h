@@ -60,6 +60,7 @@ class Diagnosis {
   static constexpr uint64_t kLookNs = 10'000'000;
 
   [[nodiscard]] bool wants(const Report& report);
+  [[nodiscard]] bool is_frozen_copy(pid_t pid) const;
   [[nodiscard]] nlohmann::json describe(bool agreed) const;
   [[noreturn]] void work(const nlohmann::json& text) const;
   void look();

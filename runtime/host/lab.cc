@@ -164,24 +164,49 @@ bool Lab::run_watched(Schedule schedule, uint64_t seed) {
 }
 
 bool Lab::execute(Schedule schedule) {
+  if (schedule == Schedule::kSequential) return run_sequentially();
+  const Verdict verdict = execute_once(schedule);
+  executor_.disagree();
+  return verdict != Verdict::kAgreed && verdict != Verdict::kExited;
+}
+
+// Globals lie below the heap.
+std::vector<uint64_t> Lab::changed_pages() {
+  if (dirty_) start();
+  deck_->command.watch = 0;
+  (void)execute_once(Schedule::kRecorded);
+  executor_.describe();
+  executor_.disagree();
+  const wire::Report& report = deck_->replicas[0].report;
+  std::vector<uint64_t> pages;
+  for (uint32_t i = 0; i < std::min(report.leaf_count, wire::kMaxLeaves); ++i) {
+    pages.push_back(report.leaves[i].page);
+  }
+  std::sort(pages.begin(), pages.end());
+  return pages;
+}
+
+void Lab::prepare_command() {
   const uint32_t watch = deck_->command.watch;
   const uint32_t primary = deck_->command.primary;
   deck_->command = command_;  // number, times and seed of the batch
   deck_->command.primary = primary;
   deck_->command.watch = watch;
-  if (schedule == Schedule::kSequential) return run_sequentially();
+}
+
+Verdict Lab::execute_once(Schedule schedule) {
+  prepare_command();
   deck_->command.follow_log = schedule == Schedule::kRecorded ? 1 : 0;
   if (schedule == Schedule::kRecorded) {
     stamp_log(conductor_.next_sequence());
   } else {
     log_overwritten_ = true;
   }
-  const Verdict verdict = executor_.execute(0, input_count_, false, false);
-  executor_.disagree();
-  return verdict != Verdict::kAgreed && verdict != Verdict::kExited;
+  return executor_.execute(0, input_count_, false, false);
 }
 
 bool Lab::run_sequentially() {
+  prepare_command();
   dirty_ = log_overwritten_ = true;
   if (executor_.execute(0, 0, true, false) != Verdict::kAgreed) return true;
   for (uint32_t i = 0; i < input_count_; ++i) {

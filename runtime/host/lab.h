@@ -38,6 +38,9 @@ class Lab {
   [[nodiscard]] const wire::Accesses& accesses() const { return deck_->replicas[0].accesses; }
   [[nodiscard]] uint64_t accesses_begin() const;
 
+  // Pages that one execution changes in the primary, globals first.
+  [[nodiscard]] std::vector<uint64_t> changed_pages();
+
   void watch(std::span<const wire::WatchedRange> ranges);
 
   // The token of the last agreed execution.
@@ -54,6 +57,8 @@ class Lab {
   void open_files();
   bool run_sequentially();
   bool execute(Schedule schedule);
+  void prepare_command();
+  Verdict execute_once(Schedule schedule);
   void stamp_log(uint32_t sequence);
 
   const StateFile& state_;

@@ -14,7 +14,7 @@ namespace evenkeel::host {
 
 struct Touch {
   uint32_t thread;
-  uint32_t range;
+  uint64_t word;  // that was accessed
   bool write;
   uint64_t site;  // what stands for the place in the code
 };
@@ -25,8 +25,9 @@ class RaceFinder {
   void add(const std::vector<Touch>& touches, bool failed);
 
   struct Race {
-    uint64_t first;   // site of the thread that was interrupted
-    uint64_t second;  // of the one that came between
+    uint64_t first;     // site of the thread that was interrupted
+    uint64_t second;    // of the one that came between
+    bool serializable;  // only a conflict: it need not be the cause
   };
   [[nodiscard]] std::optional<Race> find() const;
 
@@ -36,9 +37,10 @@ class RaceFinder {
     uint32_t failed = 0;
     uint32_t fine = 0;
     bool serializable = false;
+    bool overwrites = false;  // what came between is lost: read, written by another, written
   };
 
-  void count(const Pattern& pattern, bool serializable, bool failed);
+  Count& count(const Pattern& pattern, bool failed);
 
   std::map<Pattern, Count> counts_;
   uint32_t execution_ = 0;

@@ -46,6 +46,7 @@ TEST(RaceFinder, FallsBackOnAMereConflict) {
   races.add({write(1, kStore), read(2, kLoad)}, true);
   const auto race = races.find();
   ASSERT_TRUE(race);
+  EXPECT_TRUE(race->serializable);
   EXPECT_EQ(race->first, kStore);
   EXPECT_EQ(race->second, kLoad);
 }

@@ -10,10 +10,13 @@ cd "$1"
 # longest matching row.
 rules='
   runtime/wire.h     runtime/wire_files.h runtime/wire_guard.h runtime/wire_waits.h
+  runtime/wire.h     runtime/wire_state.h runtime/wire_watch.h
   runtime/wire_files.h
   runtime/wire_guard.h
   runtime/wire_waits.h
-  runtime/core
+  runtime/wire_state.h
+  runtime/wire_watch.h
+  runtime/core       runtime/wire_state.h
   runtime/sched      runtime/core runtime/wire.h
   runtime/sync       runtime/core runtime/wire.h runtime/sched
   runtime/kernel     runtime/core runtime/wire.h runtime/sched
@@ -32,7 +35,7 @@ rules='
   bench/zoo
   tests              runtime snapshot verify mixer shim
   tests/support
-  tests/e2e          tests/support
+  tests/e2e          tests/support runtime/host/report.pb.h
   tests/conformance  tests/support
   tests/host         tests/support runtime/host runtime/wire.h mixer
 '
@@ -45,7 +48,7 @@ generated='syscall_names.inc'  # made from the kernel's header when building
 
 check() {
   awk -v rules="${rules//$'\n'/;}" \
-    -v injected="${injected[*]} runtime/wire.h runtime/wire_files.h runtime/wire_guard.h runtime/wire_waits.h" \
+    -v injected="${injected[*]} runtime/wire.h runtime/wire_files.h runtime/wire_guard.h runtime/wire_state.h runtime/wire_waits.h runtime/wire_watch.h" \
     -v harmless="${harmless//$'\n'/ }" -v forbidden="$forbidden" -v generated="$generated" '
     function set_of(text, set,   words, i) {
       split(text, words, " ")
