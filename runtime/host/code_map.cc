@@ -90,6 +90,7 @@ const record::Frame& CodeMap::frame_of(uint64_t address, bool return_address) {
   frame.set_module(place->module);
   frame.set_build_id(place->build);
   frame.set_module_offset(place->offset);
+  frame.set_module_address(virtual_address(place->module, place->offset, true).value_or(0));
   if (const auto symbol = find_symbol(place->module, place->offset, true)) {
     frame.set_symbol(symbol->name);
     frame.set_symbol_offset(symbol->offset);

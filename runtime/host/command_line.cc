@@ -18,6 +18,7 @@ uint32_t bit_of(const std::string& command) {
   if (command == "report") return kForReport;
   if (command == "mixer") return kForMixer;
   if (command == "replay") return kForReplay;
+  if (command == "top") return kForTop;
   return 0;
 }
 
@@ -30,7 +31,8 @@ void set_from_text(const OptionRow& row, Options& options, const std::string& te
 }
 
 void add_option(CLI::App& app, const OptionRow& row, Options& options) {
-  const std::string flag = fmt::format("--{}", row.name);
+  const std::string letter = *row.letter == '\0' ? "" : fmt::format("-{},", row.letter);
+  const std::string flag = fmt::format("{}--{}", letter, row.name);
   const auto set = [&row, &options](const std::string& text) { set_from_text(row, options, text); };
   if (*row.value == '\0') {
     app.add_flag_callback(

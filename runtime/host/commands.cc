@@ -11,10 +11,10 @@
 #include "runtime/host/mixer/choice.h"
 #include "runtime/host/mixer/explain.h"
 #include "runtime/host/refusal.h"
-#include "runtime/host/report_list.h"
 #include "runtime/host/server_file.h"
 #include "runtime/host/state_dir.h"
 #include "runtime/host/status.h"
+#include "runtime/host/top.h"
 
 namespace evenkeel::host {
 namespace {
@@ -38,32 +38,6 @@ std::string default_name(const std::string& server_path) {
   }
   if (name.empty() || name.front() == '.' || name.front() == '-') name = fmt::format("_{}", name);
   return name.substr(0, 64);
-}
-
-int show_report(const std::filesystem::path& reports, const std::string& id, bool json) {
-  const Report report = load_report(reports, id);
-  if (!json) {
-    fmt::print("{}", render_text(report));
-    return 0;
-  }
-  fmt::print("{}\n",
-             render_json(report).dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
-  return 0;
-}
-
-// One line for each bug, the one seen last at the end.
-int print_list(const std::filesystem::path& reports, bool json) {
-  const std::vector<ReportRow> rows = list_reports(reports);
-  if (json) {
-    fmt::print("{}\n",
-               rows_json(rows).dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
-    return 0;
-  }
-  for (const ReportRow& row : rows) {
-    fmt::print("{:<16} {} {:>6} x  {}\n", row.id.empty() ? row.signature : row.id,
-               time_text(row.last_ns), row.count, row.summary);
-  }
-  return 0;
 }
 
 }  // namespace
@@ -92,14 +66,9 @@ int status_command(const CommandLine& line) {
   return 0;
 }
 
-int report_command(const CommandLine& line) {
-  const std::filesystem::path reports = StateDir::find(line.options).reports();
-  const bool json = line.options.json;
-  if (line.words.size() == 1 && line.words[0] == "list") return print_list(reports, json);
-  if (line.words.size() == 2 && line.words[0] == "show") {
-    return show_report(reports, line.words[1], json);
-  }
-  throw Refusal(kExitUsage, "report wants 'list' or 'show ID'", "see evenkeel report --help");
+int top_command(const CommandLine& line) {
+  show_top(StateDir::find(line.options), line.options.once);
+  return 0;
 }
 
 int mixer_command(const CommandLine& line) {

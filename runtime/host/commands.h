@@ -6,6 +6,7 @@ namespace evenkeel::host {
 
 [[nodiscard]] int run_command(const CommandLine& line);
 [[nodiscard]] int status_command(const CommandLine& line);
+[[nodiscard]] int top_command(const CommandLine& line);
 [[nodiscard]] int report_command(const CommandLine& line);
 [[nodiscard]] int mixer_command(const CommandLine& line);
 [[nodiscard]] int doctor_command();

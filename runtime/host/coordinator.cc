@@ -84,7 +84,8 @@ Coordinator::Coordinator(const Options& options, std::string server_path,
       admin_(state_),
       launch_{std::move(server_path), std::move(arguments), std::move(library), &deck_, &signals_,
               open_files_soft},
-      rejoin_(*deck_, replicas_, executor_, stats_, launch_) {
+      rejoin_(*deck_, replicas_, executor_, stats_, launch_),
+      live_view_(options.admin, *deck_, live_stats_, options.name, state_.reports()) {
   network_.watch(signals_.event_fd(), Source::kSignals);
   network_.watch(admin_.fd(), Source::kAdmin);
   conductor_.on_hang = [this] { repair_.report_hang(batch_); };
@@ -116,6 +117,8 @@ void Coordinator::fill_boot() {
 Ending Coordinator::run() {
   try {
     start_up();
+    live_stats_.publish(stats_);
+    live_view_.start();
     serve();
   } catch (const Ending& ending) {
     replicas_.kill_all();
@@ -207,7 +210,7 @@ void Coordinator::tell_parent_and_close_stdio() {
   // Whoever started us may wait for the end of our output; what we still have to say goes to a
   // file.
   const int log = ::open((state_.path() / "daemon.log").c_str(),
-                         O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+                         O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
   if (null >= 0) ::dup2(null, 0);
   if (log >= 0) {
@@ -287,12 +290,14 @@ void Coordinator::run_batch(uint64_t now_ns) {
   stats_.requests += batch_.requests();
   usual_requests_ = std::max(batch_.requests(), usual_requests_ - (usual_requests_ + 7) / 8);
   executor_.begin_batch(now_ns);
+  const uint64_t started = monotonic_ns();
   if (options_.mode == wire::Mode::kSequential) {
     repair_.run_sequentially(batch_, timers_expired);
   } else {
     mix();
     execute_in_parallel();
   }
+  count_batch(started);
   batch_.clear();
 }
 
@@ -301,6 +306,18 @@ void Coordinator::mix() {
   const uint64_t started = monotonic_ns();
   mixer_->group(batch_);
   stats_.mix_ns += monotonic_ns() - started;
+}
+
+void Coordinator::count_batch(uint64_t started_ns) {
+  stats_.batch_ns.add(monotonic_ns() - started_ns);
+  uint32_t first = 0;
+  for (uint32_t i = 1; i <= batch_.count(); ++i) {
+    if (i < batch_.count() && batch_.input(i).group == batch_.input(first).group) continue;
+    stats_.group_inputs.add(i - first);
+    first = i;
+  }
+  stats_.primary = replicas_.primary();
+  live_stats_.publish(stats_);
 }
 
 void Coordinator::maybe_inject_crash() {

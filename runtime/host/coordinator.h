@@ -1,6 +1,7 @@
 #pragma once
 // One run of one server: owns everything, forms batches, has them executed, decides.
-// Threads: one, the main one; replicas die with it (PR_SET_PDEATHSIG is bound to the thread).
+// Threads: one, the main one; replicas die with it (PR_SET_PDEATHSIG is bound to the thread). The
+//          live view has its own, which only read what is published.
 // Memory:  no allocation per batch in steady state.
 // Errors:  Refusal before the server starts; afterwards every end is an exit status or a signal.
 #include <memory>
@@ -14,6 +15,7 @@
 #include "runtime/host/evidence.h"
 #include "runtime/host/executor.h"
 #include "runtime/host/guard.h"
+#include "runtime/host/live_view.h"
 #include "runtime/host/mixer/batch_mixer.h"
 #include "runtime/host/network.h"
 #include "runtime/host/options.h"
@@ -54,6 +56,7 @@ class Coordinator {
   void run_batch(uint64_t now_ns);
   void mix();
   void execute_in_parallel();
+  void count_batch(uint64_t started_ns);
   void maybe_inject_crash();  // --inject-crash
   [[nodiscard]] uint64_t patience_ns() const;
 
@@ -79,6 +82,8 @@ class Coordinator {
   AdminEndpoint admin_;
   Launch launch_;
   Rejoin rejoin_;
+  LiveStats live_stats_;
+  LiveView live_view_;
 
   std::minstd_rand chance_{std::random_device{}()};
   bool daemonised_ = false;

@@ -85,7 +85,8 @@ _evenkeel() {{
   case $command in
     run) COMPREPLY=($(compgen -W "{} --" -- "$word")) ;;
     status) COMPREPLY=($(compgen -W "{}" -- "$word")) ;;
-    report) COMPREPLY=($(compgen -W "list show {}" -- "$word")) ;;
+    top) COMPREPLY=($(compgen -W "{}" -- "$word")) ;;
+    report) COMPREPLY=($(compgen -W "list show html export {}" -- "$word")) ;;
     mixer) COMPREPLY=($(compgen -W "explain {}" -- "$word")) ;;
     completion) COMPREPLY=($(compgen -W "bash" -- "$word")) ;;
   esac
@@ -93,7 +94,7 @@ _evenkeel() {{
 complete -F _evenkeel evenkeel
 )",
       value_cases(), joined_commands(), options_of(kForRun), options_of(kForStatus),
-      options_of(kForReport), options_of(kForMixer));
+      options_of(kForTop), options_of(kForReport), options_of(kForMixer));
 }
 
 std::string man_page() {
@@ -130,8 +131,13 @@ No replica answered any more; a report was written.
 The server is not executable, or was not found.
 .SH FILES
 .TP
-.I STATE_DIR/NAME/reports/ID.txt, ID.json
-One report per divergence or fault; the oldest are removed beyond 256.
+.I STATE_DIR/NAME/reports/ID.report
+One report per divergence or fault, read by
+.BR "evenkeel report" ;
+the oldest are removed beyond 256 or 256 MiB.
+They hold bytes of the server's memory and requests unless
+.B \-\-report\-bytes
+withholds them.
 .TP
 .I STATE_DIR/NAME/admin.sock
 Where

@@ -4,6 +4,9 @@
 
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <system_error>
+
+#include "runtime/host/report_file.h"
 
 namespace evenkeel::host {
 namespace {
@@ -69,13 +72,13 @@ bool write_guard_file(const fs::path& path, const GuardRecord& record) {
                          {"version", kGuardFileVersion},
                          {"answers_changed", record.answers_changed},
                          {"interleavings", std::move(list)}};
-  const fs::path fresh = path.string() + ".new";
-  std::ofstream output(fresh, std::ios::binary);
-  output << document.dump(1, ' ', false, json::error_handler_t::replace) << '\n';
-  output.close();
-  std::error_code error;
-  if (!output.fail()) fs::rename(fresh, path, error);
-  return !output.fail() && !error;
+  const std::string text = document.dump(1, ' ', false, json::error_handler_t::replace) + '\n';
+  try {
+    write_whole(path, text, Durability::kProcess);
+  } catch (const std::system_error&) {
+    return false;
+  }
+  return true;
 }
 
 }  // namespace evenkeel::host

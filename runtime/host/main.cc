@@ -13,6 +13,7 @@ using namespace evenkeel::host;
 int dispatch(const CommandLine& line) {
   if (line.command == "run") return run_command(line);
   if (line.command == "status") return status_command(line);
+  if (line.command == "top") return top_command(line);
   if (line.command == "report") return report_command(line);
   if (line.command == "mixer") return mixer_command(line);
   if (line.command == "replay") return replay_command(line);

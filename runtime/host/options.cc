@@ -7,6 +7,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "runtime/host/report.pb.h"
+
 namespace evenkeel::host {
 namespace {
 
@@ -34,6 +36,10 @@ T choice(const std::string& text, std::initializer_list<std::pair<const char*, T
     names += names.empty() ? name : fmt::format(", {}", name);
   }
   throw std::invalid_argument(fmt::format("'{}' is not one of {}", text, names));
+}
+
+bool flag(const std::string& text) {
+  return choice<bool>(text, {{"true", true}, {"1", true}, {"false", false}, {"0", false}});
 }
 
 void set_replicas(Options& o, const std::string& v) {
@@ -121,11 +127,15 @@ void set_report_bytes(Options& o, const std::string& v) {
   o.report_bytes = choice<record::ReportBytes>(
       v, {{"full", record::FULL}, {"changed", record::CHANGED}, {"none", record::NONE}});
 }
-void set_json(Options& o, const std::string& v) {
-  o.json = choice<bool>(v, {{"true", true}, {"1", true}, {"false", false}, {"0", false}});
+void set_admin(Options& o, const std::string& v) { o.admin = parse_admin_address(v); }
+void set_output(Options& o, const std::string& v) {
+  if (v.empty()) throw std::invalid_argument("the file name is empty");
+  o.output = v;
 }
+void set_once(Options& o, const std::string& v) { o.once = flag(v); }
+void set_json(Options& o, const std::string& v) { o.json = flag(v); }
 
-constexpr uint32_t kEverywhere = kForRun | kForStatus | kForReport;
+constexpr uint32_t kEverywhere = kForRun | kForStatus | kForReport | kForTop;
 
 constexpr OptionRow kOptions[] = {
     {"replicas", "N", "2", "how many copies of the server run; 1 masks crashes only", kForRun,
@@ -165,6 +175,9 @@ constexpr OptionRow kOptions[] = {
      kForRun, false, set_hang_timeout},
     {"carriers", "N", "0: the number of processors",
      "kernel threads that run the threads of a parallel replica", kForRun, false, set_carriers},
+    {"admin", "127.0.0.1:PORT", "off",
+     "serve metrics for Prometheus (/metrics) and a status page (/); loopback addresses only",
+     kForRun, false, set_admin},
     {"report-bytes", "full|changed|none", "full",
      "what reports keep of memory, requests and answers, which can be secrets: all that explains "
      "them, only the bytes that differ, or none",
@@ -189,13 +202,16 @@ constexpr OptionRow kOptions[] = {
      kForReplay, false, set_schedule},
     {"times", "N", "1", "how often the batch is executed", kForReplay, false, set_times},
     {"json", "", "", "print JSON", kForStatus | kForReport, false, set_json},
+    {"output", "FILE", "", "file that html and export write", kForReport, false, set_output, "o"},
+    {"once", "", "", "print one screen and end", kForTop, false, set_once},
 };
 
 constexpr CommandRow kCommands[] = {
     {"run", "[OPTIONS] -- SERVER [ARGS...]", "run a server as verified replicas"},
     {"status", "[--name NAME] [--json]", "show the counters of a running server"},
-    {"report", "list|show [ID] [--name NAME] [--json]",
-     "read the reports of divergences and faults"},
+    {"top", "[--name NAME] [--once]", "watch the counters of a running server"},
+    {"report", "list|show ID|html ID -o FILE|export ID -o BUNDLE [--name NAME] [--json]",
+     "read the reports of divergences and faults, or make a page or a bundle of one"},
     {"mixer", "explain [--rules FILE|DIALECT]",
      "read requests from standard input and show what each reads and writes"},
     {"replay", "BUNDLE [--schedule SCHEDULE] [--times N]",

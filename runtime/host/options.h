@@ -6,8 +6,12 @@
 #include <string>
 #include <vector>
 
-#include "runtime/host/report.pb.h"
+#include "runtime/host/admin_address.h"
 #include "runtime/wire.h"
+
+namespace evenkeel::record {
+enum ReportBytes : int;  // report.proto
+}
 
 namespace evenkeel::host {
 
@@ -34,16 +38,19 @@ struct Options {
   std::string state_dir;  // empty: default_state_dir()
   std::string name;       // empty: base name of the server
   uint64_t hang_timeout_s = 2;
-  uint32_t carriers = 0;        // 0: number of processors
-  uint64_t force_mismatch = 0;  // 0: never; N: every Nth batch
-  uint64_t inject_crash = 0;    // 0: never; N: one batch in N, at random
-  std::string mixer;            // empty: none
-  std::string rules;            // mixer explain: as for `mixer`
-  uint32_t mixer_lies = 0;      // of a hundred footprints
-  record::ReportBytes report_bytes = record::FULL;
+  uint32_t carriers = 0;               // 0: number of processors
+  uint64_t force_mismatch = 0;         // 0: never; N: every Nth batch
+  uint64_t inject_crash = 0;           // 0: never; N: one batch in N, at random
+  std::string mixer;                   // empty: none
+  std::string rules;                   // mixer explain: as for `mixer`
+  uint32_t mixer_lies = 0;             // of a hundred footprints
   uint64_t diagnose_limit = 48 << 20;  // bytes of state; 0: no diagnosis
   Schedule schedule = Schedule::kRecorded;
   uint32_t times = 1;
+  AdminAddress admin;
+  std::string output;                  // file that report html and export write
+  bool once = false;                   // top: one screen
+  record::ReportBytes report_bytes{};  // FULL
   bool json = false;
 };
 
@@ -52,7 +59,8 @@ enum CommandBit : uint32_t {
   kForStatus = 2,
   kForReport = 4,
   kForMixer = 8,
-  kForReplay = 16
+  kForReplay = 16,
+  kForTop = 32
 };
 
 struct OptionRow {
@@ -63,6 +71,7 @@ struct OptionRow {
   uint32_t commands;                          // CommandBit set
   bool hidden;                                // test hook: works, but is not shown
   void (*set)(Options&, const std::string&);  // throws std::invalid_argument
+  const char* letter = "";                    // short form; empty: none
 
   [[nodiscard]] std::string env() const;  // "EVENKEEL_STATE_DIR"
 };

@@ -119,16 +119,18 @@ void Repair::reexecute(Batch& batch, Report* report) {
     report->set_outcome("being repaired");
     parts_.reports.save(*report, Durability::kProcess);
   }
+  const uint64_t started = monotonic_ns();
   try {
     replay(batch, true);
   } catch (const Ending&) {
     report_ = nullptr;
     if (report != nullptr) {
-      if (report->id().empty()) parts_.reports.admit(*report);
+      if (report->signature().empty()) parts_.reports.admit(*report);
       save(*report, "the server ended during the re-execution");
     }
     throw;
   }
+  if (report != nullptr) report->mutable_timings()->set_repair_ns(monotonic_ns() - started);
   report_ = nullptr;
 }
 

@@ -32,6 +32,13 @@ std::string printable_text(std::string_view data) {
   return printable(reinterpret_cast<const uint8_t*>(data.data()), data.size());
 }
 
+// ", raced by f and g"
+std::string raced_text(const record::Diagnosis& diagnosis) {
+  if (!diagnosis.has_first_site() || !diagnosis.has_second_site()) return "";
+  return fmt::format(", raced by {} and {}", code_text(diagnosis.first_site()),
+                     code_text(diagnosis.second_site()));
+}
+
 }  // namespace
 
 const char* name_of(record::Kind kind) {
@@ -108,6 +115,12 @@ std::string value_text(const record::Difference& difference, const record::Value
   return shown < all ? hex_of(data) + " ..." : hex_of(data);
 }
 
+std::string value_change_text(const record::Write& write) {
+  if (write.old_bytes().empty() && write.new_bytes().empty()) return "";
+  if (write.read()) return fmt::format(": {}", hex_of(write.old_bytes()));
+  return fmt::format(": {} -> {}", hex_of(write.old_bytes()), hex_of(write.new_bytes()));
+}
+
 std::string preview_of(const record::Input& input) {
   if (input.kind() == "data") {
     if (input.withheld()) return "[withheld: --report-bytes]";
@@ -139,7 +152,8 @@ std::string summary_of(const Report& report) {
     return fmt::format("{} at {}", kind, report.waits(0).place());
   }
   if (report.differences_size() != 0) {
-    return fmt::format("{} in {}", kind, place_of(report.differences(0).object()));
+    return fmt::format("{} in {}{}", kind, place_of(report.differences(0).object()),
+                       raced_text(report.diagnosis()));
   }
   if (report.interleavings_size() != 0) {
     const record::Interleaving& i = report.interleavings(0);

@@ -19,6 +19,8 @@ using record::Report;
 // Bytes [begin, end) of the object: hexadecimal in 4-byte groups, or printable text for an output.
 [[nodiscard]] std::string value_text(const record::Difference& difference,
                                      const record::Value& value);
+// ": 00000001 -> 00000002"
+[[nodiscard]] std::string value_change_text(const record::Write& write);
 // Its first bytes, printable.
 [[nodiscard]] std::string preview_of(const record::Input& input);
 [[nodiscard]] std::string who(const record::Value& value);  // "replicas 0,1"

@@ -98,7 +98,16 @@ std::string read_whole(const std::filesystem::path& path, uint64_t most) {
   return data;
 }
 
+bool is_replaceable(const std::filesystem::path& path) {
+  std::error_code error;
+  const auto status = std::filesystem::symlink_status(path, error);
+  return std::filesystem::is_regular_file(status) || !std::filesystem::exists(status);
+}
+
 void write_whole(const std::filesystem::path& path, std::string_view data, Durability durability) {
+  if (!is_replaceable(path)) {
+    throw std::system_error(EEXIST, std::generic_category());
+  }
   std::filesystem::path temporary = path;
   temporary += ".new";
   const Fd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));

@@ -13,6 +13,9 @@
 
 namespace evenkeel::host {
 
+// Beside ID.report: the state before the batch (state_file.h), for a replay.
+constexpr char kBundleExtension[] = ".bundle";
+
 constexpr uint32_t kReportFormat = 1;  // raised when older readers would misread
 
 struct ReportHeader {
@@ -35,6 +38,9 @@ static_assert(sizeof(ReportHeader) == 56);
 
 // The first `most` bytes of a file.
 [[nodiscard]] std::string read_whole(const std::filesystem::path& path, uint64_t most);
+
+// Whether a file may be put in its place: nothing is there, or another file; no device, no link.
+[[nodiscard]] bool is_replaceable(const std::filesystem::path& path);
 
 enum class Durability { kProcess, kMachine };  // survives the end of whom
 

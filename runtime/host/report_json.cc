@@ -1,7 +1,9 @@
 // A record as JSON, for programs: the same words as in the text, numbers as numbers.
 #include <nlohmann/json.hpp>
 
+#include "runtime/host/operations.h"
 #include "runtime/host/report.h"
+#include "runtime/host/source_lines.h"
 #include "runtime/host/waits.h"
 
 namespace evenkeel::host {
@@ -9,16 +11,26 @@ namespace {
 
 using nlohmann::json;
 
+json to_json(const record::Location& l) {
+  return {
+      {"function", l.function()}, {"file", l.file()}, {"line", l.line()}, {"column", l.column()}};
+}
+
 json to_json(const record::Frame& f) {
-  json out = {{"address", f.address()},
-              {"module", f.module()},
-              {"module_offset", f.module_offset()},
-              {"build_id", f.build_id()},
-              {"text", code_text(f)}};
+  json out = {{"address", f.address()},   {"module", f.module()},
+              {"build_id", f.build_id()}, {"module_offset", f.module_offset()},
+              {"text", frame_text(f)},    {"locations", json::array()}};
+  for (const record::Location& l : f.locations()) out["locations"].push_back(to_json(l));
   if (!f.symbol().empty()) {
     out["symbol"] = f.symbol();
     out["symbol_offset"] = f.symbol_offset();
   }
+  return out;
+}
+
+json to_json(const record::Stack& stack) {
+  json out = json::array();
+  for (const record::Frame& f : stack.frames()) out.push_back(to_json(f));
   return out;
 }
 
@@ -32,6 +44,8 @@ json to_json(const record::Difference& d) {
           {"page", d.page()},
           {"begin", d.begin()},
           {"end", d.end()},
+          {"withheld", d.withheld()},
+          {"allocation", to_json(d.object().allocation())},
           {"sides", sides}};
 }
 
@@ -62,7 +76,7 @@ json to_json(const record::Module& m) {
 }
 
 json to_json(const record::Operation& o) {
-  return {{"index", o.index()}, {"tag", o.tag()}, {"version", o.version()}};
+  return {{"index", o.index()}, {"operation", operation_text(o.tag())}, {"version", o.version()}};
 }
 
 json to_json(const record::Thread& t);
@@ -78,9 +92,35 @@ json to_json(const record::Thread& t) {
   return {{"thread", t.id()},
           {"state", t.state()},
           {"replica", t.replica()},
-          {"stack", to_list(t.stack().frames())},
+          {"stack", to_json(t.stack())},
           {"operations", to_list(t.operations())},
           {"operations_total", t.operations_total()}};
+}
+
+json to_json(const record::Write& w) {
+  return {{"thread", w.thread()},        {"order", w.order()},
+          {"address", w.address()},      {"read", w.read()},
+          {"execution", w.execution()},  {"sequential", w.sequential()},
+          {"channel", w.channel()},      {"code", to_json(w.code())},
+          {"stack", to_json(w.stack())}, {"text", value_change_text(w)}};
+}
+
+json to_json(const record::Diagnosis& d) {
+  json out = {{"repeated", d.repeated_race()},
+              {"executions", d.executions()},
+              {"note", d.note()},
+              {"writes", json::array()},
+              {"writes_left_out", d.writes_left_out()},
+              {"bundle", d.bundle()},
+              {"duration_ns", d.duration_ns()}};
+  for (const record::Write& w : d.writes()) out["writes"].push_back(to_json(w));
+  if (d.has_first_site()) out["first_site"] = to_json(d.first_site());
+  if (d.has_second_site()) out["second_site"] = to_json(d.second_site());
+  return out;
+}
+
+json to_json(const record::Timings& t) {
+  return {{"evidence_ns", t.evidence_ns()}, {"repair_ns", t.repair_ns()}};
 }
 
 }  // namespace
@@ -108,6 +148,8 @@ json render_json(const Report& report) {
           {"interleavings", to_list(report.interleavings())},
           {"interleavings_total", report.interleavings_total()},
           {"threads", to_list(report.threads())},
+          {"diagnosis", report.has_diagnosis() ? to_json(report.diagnosis()) : json(nullptr)},
+          {"timings", to_json(report.timings())},
           {"inputs", to_list(report.inputs())},
           {"inputs_total", report.inputs_total()},
           {"actions", report.actions()},

@@ -22,8 +22,10 @@ struct Stored {
   ReportHeader header;
 };
 
-// Oldest first. `complain`: about files that are not what they should be.
-std::vector<Stored> stored_reports(const fs::path& directory, bool complain) {
+using Complaints = std::vector<std::string>;
+
+// Oldest first.
+std::vector<Stored> stored_reports(const fs::path& directory, Complaints& complaints) {
   std::vector<Stored> found;
   std::error_code error;
   fs::directory_iterator files(directory, error);
@@ -39,7 +41,7 @@ std::vector<Stored> stored_reports(const fs::path& directory, bool complain) {
       const auto header = decode_header(read_whole(entry.path(), sizeof(ReportHeader)));
       found.push_back({id, entry.last_write_time(error), header});
     } catch (const std::exception& e) {
-      if (complain) say("report {} cannot be read: {}", id, e.what());
+      complaints.push_back(fmt::format("report {} cannot be read: {}", id, e.what()));
     }
   }
   std::sort(found.begin(), found.end(), [](const Stored& a, const Stored& b) {
@@ -48,12 +50,13 @@ std::vector<Stored> stored_reports(const fs::path& directory, bool complain) {
   return found;
 }
 
-std::vector<Group> counted_groups(const fs::path& directory) {
+std::vector<Group> counted_groups(const fs::path& directory, Complaints& complaints) {
   try {
     return GroupTable::read(directory / "groups");
   } catch (const std::exception& e) {
-    say("the counts of reports cannot be read: {}: {}; what is kept in full is counted",
-        (directory / "groups").string(), e.what());
+    complaints.push_back(
+        fmt::format("the counts of reports cannot be read: {}: {}; what is kept in full is counted",
+                    (directory / "groups").string(), e.what()));
     return {};
   }
 }
@@ -90,25 +93,26 @@ void add_stored(ReportRow& row, const Stored& stored, bool counted) {
 }
 
 // What is shown of a group: the youngest record's words, if it can be read.
-void describe(ReportRow& row, const fs::path& directory) {
+void describe(ReportRow& row, const fs::path& directory, Complaints& complaints) {
   if (row.ids.empty()) return;
   row.id = row.ids.back();
   try {
     row.summary = summary_of(load_report(directory, row.id));
   } catch (const std::exception& e) {
-    say("report {} cannot be read: {}", row.id, e.what());
+    complaints.emplace_back(e.what());
   }
 }
 
 }  // namespace
 
-std::vector<ReportRow> list_reports(const fs::path& directory) {
-  const std::vector<Stored> stored = stored_reports(directory, true);
+ReportList list_reports(const fs::path& directory) {
+  ReportList list;
+  const std::vector<Stored> stored = stored_reports(directory, list.complaints);
   std::map<uint64_t, uint64_t> race;  // by signature
   for (const Stored& s : stored) {
     if (s.header.race != 0) race[s.header.signature] = s.header.race;
   }
-  const std::vector<Group> groups = counted_groups(directory);
+  const std::vector<Group> groups = counted_groups(directory, list.complaints);
   std::map<uint64_t, ReportRow> by_signature;
   for (const Group& group : groups) by_signature[group.signature] = row_of(group);
   for (const Stored& s : stored) {
@@ -123,13 +127,14 @@ std::vector<ReportRow> list_reports(const fs::path& directory) {
     const auto [place, fresh] = by_race.try_emplace(key, row);
     if (!fresh) merge(place->second, std::move(row));
   }
-  std::vector<ReportRow> rows;
-  for (auto& [key, row] : by_race) rows.push_back(std::move(row));
-  for (ReportRow& row : rows) describe(row, directory);
-  std::sort(rows.begin(), rows.end(), [](const ReportRow& a, const ReportRow& b) {
+  for (auto& [key, row] : by_race) {
+    describe(row, directory, list.complaints);
+    list.rows.push_back(std::move(row));
+  }
+  std::sort(list.rows.begin(), list.rows.end(), [](const ReportRow& a, const ReportRow& b) {
     return std::tie(a.last_ns, a.signature) < std::tie(b.last_ns, b.signature);
   });
-  return rows;
+  return list;
 }
 
 nlohmann::json rows_json(const std::vector<ReportRow>& rows) {
@@ -149,7 +154,8 @@ nlohmann::json rows_json(const std::vector<ReportRow>& rows) {
 
 Report load_report(const fs::path& directory, const std::string& name) {
   std::string id;
-  for (const Stored& s : stored_reports(directory, false)) {
+  Complaints ignored;
+  for (const Stored& s : stored_reports(directory, ignored)) {
     if (s.id == name || signature_text(s.header.signature) == name) id = s.id;
   }
   std::error_code error;

@@ -1,7 +1,6 @@
 #pragma once
 // Stored reports as the command line and the status page read them, while a run writes or after it.
-// Errors: Refusal for what was asked for; files that cannot be read are said, and left out of
-// lists.
+// Errors: Refusal for what was asked for; lists leave out files that cannot be read, and say so.
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
@@ -24,8 +23,12 @@ struct ReportRow {
   std::string summary;
 };
 
-// Oldest first, by their last time.
-[[nodiscard]] std::vector<ReportRow> list_reports(const std::filesystem::path& directory);
+struct ReportList {
+  std::vector<ReportRow> rows;          // oldest first, by their last time
+  std::vector<std::string> complaints;  // about files that cannot be read
+};
+
+[[nodiscard]] ReportList list_reports(const std::filesystem::path& directory);
 [[nodiscard]] nlohmann::json rows_json(const std::vector<ReportRow>& rows);
 
 // By id; by signature the youngest.

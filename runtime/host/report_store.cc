@@ -27,6 +27,8 @@ void ReportStore::find_kept() {
     if (entry.path().extension() == ".new") fs::remove(entry.path(), error);  // of a killed run
     if (entry.path().extension() != ".report") continue;
     Kept kept{entry.path().stem().string(), 0, entry.file_size(error)};
+    const fs::path bundle = directory_ / (kept.id + kBundleExtension);
+    if (fs::exists(bundle, error)) kept.bytes += fs::file_size(bundle, error);
     try {
       kept.signature = decode_header(read_whole(entry.path(), sizeof(ReportHeader))).signature;
     } catch (const std::exception&) {
@@ -100,7 +102,7 @@ void ReportStore::remove_oldest() {
     auto victim = std::find_if(kept_.begin(), kept_.end() - 1,
                                [&](const Kept& kept) { return alike[kept.signature] > 1; });
     if (victim == kept_.end() - 1) victim = kept_.begin();
-    for (const char* extension : {".report", ".bundle"}) {
+    for (const char* extension : {".report", kBundleExtension}) {
       std::error_code ignored;  // already gone is as good
       fs::remove(directory_ / (victim->id + extension), ignored);
     }

@@ -22,7 +22,7 @@ class ReportStore {
  public:
   // Beyond either, the oldest go; first those of which there is another of the same signature.
   static constexpr size_t kMaxReports = 256;
-  static constexpr uint64_t kMaxBytes = 64 << 20;
+  static constexpr uint64_t kMaxBytes = 256 << 20;  // with the bundles
   // Kept in full; more are counted. A report costs a write to the disk, about 10 ms on a slow one.
   static constexpr uint64_t kPerMinute = 60;
   static constexpr uint64_t kPerSignaturePerMinute = 8;

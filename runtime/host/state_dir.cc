@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -47,7 +48,14 @@ std::string default_state_dir() {
 StateDir StateDir::create(const Options& options) {
   StateDir state(fs::path(directory_of(options)) / options.name);
   std::error_code error;
+  fs::create_directories(state.path_.parent_path(), error);
+  // What is kept there can hold secrets of the server's memory: nobody else looks in.
+  const mode_t old_mask = ::umask(0077);
   fs::create_directories(state.reports(), error);
+  ::umask(old_mask);
+  std::error_code kept;  // another's directory stays as its owner wants it
+  fs::permissions(state.path_, fs::perms::owner_all, kept);
+  fs::permissions(state.reports(), fs::perms::owner_all, kept);
   if (error || ::access(state.reports().c_str(), W_OK | X_OK) != 0) {
     throw Refusal(kExitUsage,
                   fmt::format("the state directory {} cannot be written: {}", state.path_.string(),
@@ -82,7 +90,7 @@ void StateDir::open_directory() {
 
 void StateDir::take_lock() {
   const fs::path file = path_ / "lock";
-  lock_.reset(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+  lock_.reset(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (lock_.valid() && ::flock(lock_.get(), LOCK_EX | LOCK_NB) == 0) return;
   if (lock_.valid() && errno == EWOULDBLOCK) {
     throw Refusal(kExitUsage, fmt::format("a server named {} is running already", name()),

@@ -218,7 +218,8 @@ void StateFile::check(const std::string& name) {
   }
   const auto size = static_cast<uint64_t>(info.st_size);
   const uint64_t table = header_.segment_count * sizeof(wire::StateSegment);
-  const bool fits = header_.file_bytes == size && header_.segments_offset <= size &&
+  // An exported one has its report behind it.
+  const bool fits = header_.file_bytes <= size && header_.segments_offset <= size &&
                     table <= size - header_.segments_offset && header_.text_offset <= size &&
                     header_.text_bytes <= size - header_.text_offset &&
                     header_.text_bytes <= kMaxTextBytes;

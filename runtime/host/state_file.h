@@ -42,6 +42,8 @@ class StateFile {
   explicit StateFile(const std::filesystem::path& path);
 
   [[nodiscard]] int fd() const { return fd_.get(); }
+  // Of the state; a report may follow.
+  [[nodiscard]] uint64_t bytes() const { return header_.file_bytes; }
   [[nodiscard]] const nlohmann::json& text() const { return text_; }
   // The parts of the deck into a deck.
   void load(wire::Deck& deck) const { load_part(deck, 0, sizeof deck); }

@@ -2,6 +2,8 @@
 // What the coordinator counts. Cumulative over the run; times in nanoseconds of CLOCK_MONOTONIC.
 #include <cstdint>
 
+#include "runtime/host/histogram.h"
+
 namespace evenkeel::host {
 
 struct Stats {
@@ -34,6 +36,10 @@ struct Stats {
   uint64_t release_ns = 0;  // sending
   uint64_t mix_ns = 0;      // finding footprints and groups
   uint64_t join_ns = 0;     // service stood still for a replacement to take the state
+
+  Histogram batch_ns;      // from a batch's start to the release of its answers
+  Histogram group_inputs;  // inputs of a parallel group
+  uint64_t primary = 0;    // index of the replica
 };
 
 }  // namespace evenkeel::host

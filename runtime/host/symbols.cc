@@ -11,7 +11,6 @@
 #include "runtime/host/fd.h"
 
 namespace evenkeel::host {
-namespace {
 
 std::string demangled(const char* name) {
   int failed = 0;
@@ -19,6 +18,8 @@ std::string demangled(const char* name) {
       abi::__cxa_demangle(name, nullptr, nullptr, &failed), std::free);
   return failed == 0 ? text.get() : name;
 }
+
+namespace {
 
 class ElfFile {
  public:
@@ -120,6 +121,12 @@ std::optional<Symbol> find_symbol(const std::string& path, uint64_t file_offset,
   if (auto found = search(file.get(), *address, code)) return found;
   const ElfFile debug(debug_file(file.get()));
   return debug.get() == nullptr ? std::nullopt : search(debug.get(), *address, code);
+}
+
+std::optional<uint64_t> virtual_address(const std::string& path, uint64_t file_offset, bool code) {
+  const ElfFile file(path);
+  if (file.get() == nullptr) return std::nullopt;
+  return virtual_address(file.get(), file_offset, code);
 }
 
 std::string build_id(const std::string& path) {

@@ -15,9 +15,16 @@ struct Symbol {
   uint64_t bytes = 0;   // 0: not told
 };
 
+// A C++ name as it is written; any other as it is.
+[[nodiscard]] std::string demangled(const char* name);
+
 // Of what a file's segments put at `file_offset` (continued beyond the file's end for .bss).
 [[nodiscard]] std::optional<Symbol> find_symbol(const std::string& path, uint64_t file_offset,
                                                 bool code);
+
+// Where the linker has put what stands at `file_offset`; absent: no such file or segment.
+[[nodiscard]] std::optional<uint64_t> virtual_address(const std::string& path, uint64_t file_offset,
+                                                      bool code);
 
 // The linker's fingerprint of a file, in hexadecimal; empty: it has none, or cannot be read.
 [[nodiscard]] std::string build_id(const std::string& path);

@@ -58,7 +58,7 @@ TEST(ReportStore, ReportsOutliveTheRun) {
   }
   EXPECT_EQ(first.id(), "41207-118");
   EXPECT_EQ(second.id(), "41207-118-2");
-  const auto rows = list_reports(directory.path());
+  const auto rows = list_reports(directory.path()).rows;
   ASSERT_EQ(rows.size(), 1U);
   EXPECT_EQ(rows[0].count, 2U);
   EXPECT_EQ(rows[0].ids.size(), 2U);
@@ -82,7 +82,7 @@ TEST(ReportStore, ManyOfOneBugAreOneLineWithTheExactCount) {
       EXPECT_EQ(report.occurrence(), i);
     }
   }
-  const auto rows = rows_json(list_reports(directory.path()))["reports"];
+  const auto rows = rows_json(list_reports(directory.path()).rows)["reports"];
   ASSERT_EQ(rows.size(), 1U);
   EXPECT_EQ(rows[0]["count"], kMany);
   EXPECT_EQ(rows[0]["kind"], "DIVERGENCE");
@@ -111,20 +111,25 @@ TEST(ReportStore, KeepsTheYoungestAndOneOfEachBug) {
     put(directory.path(), sample_report(), fmt::format("2-{}", i));
   }
   const ReportStore store(directory.path(), record::FULL);
-  const auto rows = list_reports(directory.path());
+  const auto rows = list_reports(directory.path()).rows;
   ASSERT_EQ(rows.size(), 2U);
   EXPECT_EQ(rows[0].ids.size() + rows[1].ids.size(), ReportStore::kMaxReports);
   EXPECT_EQ(load_report(directory.path(), "1-1").batch(), 1U);
   EXPECT_EQ(refusal_of(directory.path(), "2-0"), "no report 2-0");
 }
 
-TEST(ReportStore, IsBoundedBySize) {
+TEST(ReportStore, IsBoundedBySizeBundlesIncluded) {
   const TemporaryDirectory directory;
-  Report large = sample_report();
-  large.mutable_inputs(0)->set_payload(std::string(ReportStore::kMaxBytes / 8, 'x'));
-  for (int i = 0; i < 12; ++i) put(directory.path(), large, fmt::format("1-{}", i));
+  const auto bundle = [&](int i) { return directory.path() / fmt::format("1-{}.bundle", i); };
+  for (int i = 0; i < 12; ++i) {
+    put(directory.path(), sample_report(), fmt::format("1-{}", i));
+    std::ofstream(bundle(i)).close();
+    fs::resize_file(bundle(i), ReportStore::kMaxBytes / 8);  // sparse
+  }
   const ReportStore store(directory.path(), record::FULL);
-  EXPECT_EQ(list_reports(directory.path())[0].ids.size(), 7U);
+  EXPECT_EQ(list_reports(directory.path()).rows[0].ids.size(), 7U);
+  EXPECT_FALSE(fs::exists(bundle(0)));
+  EXPECT_TRUE(fs::exists(bundle(11)));
 }
 
 TEST(ReportStore, FilesAreTheOwnersOnly) {
@@ -151,7 +156,7 @@ TEST(ReportStore, WhatWasCutOffIsNotInTheWay) {
   std::ofstream(directory.path() / "1-5.report") << "Evk";
   const ReportStore store(directory.path(), record::FULL);
   EXPECT_FALSE(fs::exists(directory.path() / "1-2.report.new"));
-  const auto rows = list_reports(directory.path());
+  const auto rows = list_reports(directory.path()).rows;
   ASSERT_EQ(rows.size(), 1U);
   EXPECT_EQ(rows[0].ids.front(), "1-1");
   EXPECT_EQ(refusal_of(directory.path(), "1-3"), "report 1-3 cannot be read: it is truncated");
@@ -177,7 +182,7 @@ TEST(ReportStore, ADamagedTableOfCountsIsBegunAnew) {
   const TemporaryDirectory directory;
   put(directory.path(), sample_report(), "1-1");
   std::ofstream(directory.path() / "groups") << "nonsense";
-  EXPECT_EQ(list_reports(directory.path())[0].count, 1U);  // what is kept
+  EXPECT_EQ(list_reports(directory.path()).rows[0].count, 1U);  // what is kept
   ReportStore store(directory.path(), record::FULL);
   Report report = sample_report();
   store.admit(report);

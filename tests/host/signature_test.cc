@@ -91,7 +91,7 @@ TEST(Signature, GroupsOfOneRaceAreOneLine) {
     write_whole(directory.path() / (std::to_string(field) + ".report"), encode_report(report),
                 Durability::kProcess);
   }
-  const auto rows = list_reports(directory.path());
+  const auto rows = list_reports(directory.path()).rows;
   ASSERT_EQ(rows.size(), 1U);
   EXPECT_EQ(rows[0].count, 2U);
 }
