@@ -343,7 +343,24 @@ void Evidence::add_difference(Report& report, uint64_t page, uint64_t begin, uin
   report.differences.push_back(std::move(difference));
 }
 
+bool Evidence::name_named_object(Difference& difference, uint64_t address) const {
+  const wire::Report& report = deck_.replicas[replicas_.primary()].report;
+  const uint32_t count = std::min(report.named_count, wire::kMaxNamedObjects);
+  for (uint32_t i = 0; i < count; ++i) {
+    const wire::NamedObject& object = report.named[i];
+    if (address - object.begin >= object.bytes) continue;
+    const std::string label(object.label, ::strnlen(object.label, sizeof object.label));
+    const uint64_t length = difference.end - difference.begin;
+    difference.place = fmt::format("{}, {} bytes", label, object.bytes);
+    difference.begin = address - object.begin;
+    difference.end = difference.begin + length;
+    return true;
+  }
+  return false;
+}
+
 void Evidence::name_place(Difference& difference, uint64_t address) {
+  if (name_named_object(difference, address)) return;
   if (!name_heap_object(difference, address, difference.page)) name_region(difference, address);
 }
 

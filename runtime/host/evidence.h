@@ -49,6 +49,7 @@ class Evidence {
   [[nodiscard]] std::string caught_text(uint32_t replica) const;
   void name_place(Difference& difference, uint64_t address);
   void name_waits(std::vector<WaitView>& waits);
+  bool name_named_object(Difference& difference, uint64_t address) const;
   bool name_heap_object(Difference& difference, uint64_t address, uint64_t page) const;
   void name_region(Difference& difference, uint64_t address) const;
 

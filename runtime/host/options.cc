@@ -94,6 +94,12 @@ void set_force_mismatch(Options& o, const std::string& v) {
 void set_inject_crash(Options& o, const std::string& v) {
   o.inject_crash = number(v, 0, UINT64_MAX);
 }
+void set_false_conflicts(Options& o, const std::string& v) {
+  o.false_conflicts = static_cast<uint32_t>(number(v, 0, UINT32_MAX));
+}
+void set_missed_conflicts(Options& o, const std::string& v) {
+  o.missed_conflicts = static_cast<uint32_t>(number(v, 0, UINT32_MAX));
+}
 void set_json(Options& o, const std::string& v) {
   o.json = choice<bool>(v, {{"true", true}, {"1", true}, {"false", false}, {"0", false}});
 }
@@ -138,6 +144,12 @@ constexpr OptionRow kOptions[] = {
      set_force_mismatch},
     {"inject-crash", "N", "0", "test hook: crash a thread of a replica in one batch of N", kForRun,
      true, set_inject_crash},
+    {"false-conflicts", "N", "0",
+     "experiment: keep annotated requests apart that need not be, one pair in N", kForRun, true,
+     set_false_conflicts},
+    {"missed-conflicts", "N", "0",
+     "experiment: overlook conflicts of annotated requests, one pair in N", kForRun, true,
+     set_missed_conflicts},
     {"json", "", "", "print JSON", kForStatus | kForReport, false, set_json},
 };
 

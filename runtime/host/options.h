@@ -26,9 +26,11 @@ struct Options {
   std::string state_dir;  // empty: default_state_dir()
   std::string name;       // empty: base name of the server
   uint64_t hang_timeout_s = 2;
-  uint32_t carriers = 0;        // 0: number of processors
-  uint64_t force_mismatch = 0;  // 0: never; N: every Nth batch
-  uint64_t inject_crash = 0;    // 0: never; N: one batch in N, at random
+  uint32_t carriers = 0;         // 0: number of processors
+  uint64_t force_mismatch = 0;   // 0: never; N: every Nth batch
+  uint64_t inject_crash = 0;     // 0: never; N: one batch in N, at random
+  uint32_t false_conflicts = 0;  // of annotated requests; 0: none; N: one in N
+  uint32_t missed_conflicts = 0;
   bool json = false;
 };
 

@@ -106,6 +106,7 @@ Outcome end_command() {
     settle_inputs();
     clear_tids_of_exited();
     sched::reclaim_threads();
+    end_descriptors();
   }
   const ProcessOutcome process = process_outcome();
   return {process.ended,

@@ -13,6 +13,7 @@ rules='
   runtime/wire_files.h
   runtime/wire_guard.h
   runtime/wire_waits.h
+  runtime/wire_requests.h runtime/wire.h
   runtime/core
   runtime/sched      runtime/core runtime/wire.h
   runtime/sync       runtime/core runtime/wire.h runtime/sched
@@ -22,12 +23,13 @@ rules='
   verify             runtime/core runtime/wire.h
   mixer              runtime/core runtime/wire.h
   shim               runtime/core runtime/wire.h runtime/sched runtime/sync runtime/kernel snapshot
-  shim               runtime/guard verify mixer
-  runtime/host       runtime/wire.h
+  shim               runtime/guard runtime/wire_requests.h verify mixer
+  runtime/host       runtime/wire.h runtime/wire_requests.h
   examples
   bench              runtime/core runtime/wire.h runtime/sched runtime/sync runtime/kernel snapshot
   bench              verify tests/sched
   bench/load
+  bench/mixer        bench/zoo
   bench/zoo
   tests              runtime snapshot verify mixer shim
   tests/support
