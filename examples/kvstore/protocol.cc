@@ -111,6 +111,7 @@ std::string answer_increment(Service& service, Counters& counters, std::string_v
 // A request line, split at spaces.
 struct Session::Words {
   explicit Words(std::string_view line) {
+    list.reserve(8);  // one allocation for most, not one for each power of two
     for (size_t at = 0; at < line.size();) {
       const size_t end = std::min(line.find(' ', at), line.size());
       if (end > at) list.push_back(line.substr(at, end - at));
