@@ -54,6 +54,7 @@ constexpr uint64_t kOutputBytes = uint64_t{1} << 30;  // sparse; full: the windo
 constexpr uint32_t kMaxLeaves = 65536;  // changed pages listed in a report; more: truncated flag
 constexpr uint32_t kMaxDumpPages = 64;  // pages shown whole in a report
 constexpr uint32_t kMaxObjects = 64;    // heap objects shown per dumped page
+constexpr uint32_t kMaxNamedObjects = 1024;  // more: not named
 constexpr uint32_t kMaxRegions = 1024;  // memory regions named for reports; more: not named
 constexpr uint32_t kMaxSyscalls = 512;  // x86-64 has fewer
 constexpr uint32_t kMaxUnhandledNames = 64;  // unsupported uses that are not a whole syscall
@@ -352,11 +353,20 @@ struct PageDump {
   uint8_t bytes[4096];
 };
 
+// An object that the server has named, see annotate.h.
+struct NamedObject {
+  uint64_t begin;
+  uint64_t bytes;
+  char label[48];  // zero-terminated
+};
+
 struct Report {
   uint32_t leaf_count;
   uint32_t leaves_truncated;
   Leaf leaves[kMaxLeaves];  // hashed pages that differ from the image, by address
   PageDump dumps[kMaxDumpPages];
+  uint32_t named_count;
+  NamedObject named[kMaxNamedObjects];
 };
 
 enum class RegionKind : uint32_t { kHashed = 1, kTracked = 2 };
@@ -446,6 +456,9 @@ struct Boot {  // written by the coordinator before any replica starts, constant
   // that the state does not hold are refused.
   uint32_t offline;
   int32_t state_fd;  // offline: file of the state that replicas start from, inherited
+  // Errors put into the grouping of annotated requests, for experiments: one in N; 0: none.
+  uint32_t false_conflicts;
+  uint32_t missed_conflicts;
   uint32_t reserved[5];
 };
 

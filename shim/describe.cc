@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "runtime/core/heap.h"
+#include "shim/marks.h"
 #include "verify/verify.h"
 
 namespace evenkeel::shim {
@@ -60,6 +61,7 @@ void describe(wire::Replica& replica) {
   std::memcpy(report.leaves, changed.leaves, listed * sizeof(wire::Leaf));
   report.leaf_count = static_cast<uint32_t>(listed);
   report.leaves_truncated = listed < changed.count ? 1 : 0;
+  list_names(report);
 }
 
 void dump(const wire::Deck& deck, wire::Replica& replica) {

@@ -26,7 +26,7 @@ using evenkeel::shim::active;
 
 heap::LaneId lane() {
   using namespace evenkeel::sched;
-  return heap::LaneId{started() ? index_of(self().id) : 0};
+  return heap::LaneId{started() ? self().lane : 0};
 }
 
 void* or_enomem(void* pointer) {

@@ -18,8 +18,11 @@ namespace {
 constinit bool g_mapped = false;          // single-threaded when it changes
 constinit uint32_t* g_version = nullptr;  // in the kernel arena
 
+// The pump, which takes segments too, stands in no order with anybody.
 void enter_ordered() {
-  if (sched::started()) sched::lock_ordered(*g_version, sched::Tag::kHeap);
+  if (!sched::started()) return;
+  if (sched::carrier().current == nullptr) return sched::lock();
+  sched::lock_ordered(*g_version, sched::Tag::kHeap);
 }
 void leave_ordered() {
   if (sched::started()) sched::unlock();

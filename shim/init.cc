@@ -27,11 +27,13 @@
 #include "shim/faults.h"
 #include "shim/heap_hooks.h"
 #include "shim/launch.h"
+#include "shim/marks.h"
 #include "shim/mode.h"
 #include "shim/preemption.h"
 #include "shim/pump.h"
 #include "shim/real.h"
 #include "shim/regions.h"
+#include "shim/requests.h"
 #include "shim/state_transfer.h"
 #include "shim/thread_hooks.h"
 #include "shim/user_dispatch.h"
@@ -156,6 +158,8 @@ void build_kernel(wire::Deck& deck) {
   kernel::set_thread_exit_hook(sync::release_robust_mutexes);
   sched::set_lock_probe(sync::lock_held);
   init_heap_order();
+  init_marks();
+  init_requests();
   kernel::replica().layout = describe_layout();
 }
 

@@ -21,7 +21,9 @@
 #include "runtime/sync/deadlock.h"
 #include "shim/describe.h"
 #include "shim/freeze.h"
+#include "shim/marks.h"
 #include "shim/preemption.h"
+#include "shim/requests.h"
 #include "shim/state_transfer.h"
 #include "shim/used_memory.h"
 #include "shim/watch.h"
@@ -94,9 +96,11 @@ uint32_t parallelism() {
   return serial ? 1 : g.carriers;
 }
 
-// Lets one more group run. False: the command has no more.
+// Lets one more group run. False: the command has no more. Requests that wait for their group come
+// first: they are part of what ran before.
 bool start_group() {
   const wire::Command& c = command();
+  if (release_requests(g.deck->boot, c, c.sequential != 0)) return true;
   {
     sched::Guard guard;
     if (sched::expire_one(c.monotonic_ns)) return true;
@@ -133,6 +137,7 @@ void collect(wire::Result& result) {
   if (!collected.ok()) EVENKEEL_DIE("cannot collect dirty pages", "errno", collected.err());
   count(wire::kCountDirtyPages, dirty.count);
   result.dirty_pages = 0;
+  apply_relaxed(verifying());
   if (!verifying()) return;
   const uint64_t begin = sys::monotonic_ns();
   result.dirty_pages = hash_changed(dirty);
@@ -205,7 +210,8 @@ void finish_execution() {
   result.log_tag = static_cast<uint32_t>(contradiction.tag);
   result.log_version = contradiction.version;
   // When the server ends, threads are cut off wherever they were: only its outputs count.
-  const wire::Token root = result.status == Status::kExited ? wire::Token{} : result.root;
+  wire::Token root = result.status == Status::kExited ? wire::Token{} : result.root;
+  if (verifying() && result.status != Status::kExited) root.high ^= heap::digest();
   g.current = verify::chain(g.previous, root, result.outputs, command().batch);
   result.token = g.current;
   if (command().forced_mismatch != 0 && !primary()) result.token.low ^= 1;

@@ -15,7 +15,7 @@ constexpr const char* kBugNames[] = {"none", "lost-update", "torn-value", "unloc
 
 constexpr char kUsage[] =
     "usage: kvstore [--listen ADDRESS] [--port N] [--threads N] [--buckets N] [--work N]\n"
-    "               [--bug none|lost-update|torn-value|unlocked-chain|split-lock]\n";
+    "               [--work-us N] [--bug none|lost-update|torn-value|unlocked-chain|split-lock]\n";
 
 [[noreturn]] void usage(const char* what, const char* value) {
   std::fprintf(stderr, "kvstore: %s: %s\n%s", what, value, kUsage);
@@ -54,6 +54,9 @@ void apply(Options& options, int letter, const char* text) {
     case 'w':
       options.work = number("bad amount of work", text, 0, 1000000000);
       break;
+    case 'u':
+      options.work_us = number("bad amount of work", text, 0, 10000000);
+      break;
     case 'b':
       options.bug = parse_bug(text);
       break;
@@ -69,14 +72,18 @@ void apply(Options& options, int letter, const char* text) {
 }  // namespace
 
 Options parse_options(int argc, char** argv) {
-  static const option kLong[] = {
-      {"listen", required_argument, nullptr, 'l'},  {"port", required_argument, nullptr, 'p'},
-      {"threads", required_argument, nullptr, 't'}, {"buckets", required_argument, nullptr, 'k'},
-      {"work", required_argument, nullptr, 'w'},    {"bug", required_argument, nullptr, 'b'},
-      {"help", no_argument, nullptr, 'h'},          {nullptr, 0, nullptr, 0}};
+  static const option kLong[] = {{"listen", required_argument, nullptr, 'l'},
+                                 {"port", required_argument, nullptr, 'p'},
+                                 {"threads", required_argument, nullptr, 't'},
+                                 {"buckets", required_argument, nullptr, 'k'},
+                                 {"work", required_argument, nullptr, 'w'},
+                                 {"work-us", required_argument, nullptr, 'u'},
+                                 {"bug", required_argument, nullptr, 'b'},
+                                 {"help", no_argument, nullptr, 'h'},
+                                 {nullptr, 0, nullptr, 0}};
   Options options;
   int letter = 0;
-  while ((letter = getopt_long(argc, argv, "l:p:t:k:w:b:h", kLong, nullptr)) != -1) {
+  while ((letter = getopt_long(argc, argv, "l:p:t:k:w:u:b:h", kLong, nullptr)) != -1) {
     apply(options, letter, optarg);
   }
   if (optind != argc) usage("unexpected argument", argv[optind]);

@@ -19,6 +19,7 @@ struct Options {
   unsigned threads = 4;
   unsigned buckets = 64;
   unsigned work = 50000;  // iterations of an empty loop where a real server would compute
+  unsigned work_us = 0;   // microseconds that an increment waits for something outside
   Bug bug = Bug::kNone;
 };
 

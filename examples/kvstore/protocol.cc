@@ -1,5 +1,7 @@
 #include "examples/kvstore/protocol.h"
 
+#include <evenkeel/annotate.h>
+
 #include <algorithm>
 #include <charconv>
 #include <vector>
@@ -41,7 +43,26 @@ void stat(std::string& output, std::string_view name, uint64_t value) {
   stat(output, name, std::to_string(value));
 }
 
+// What a request shares with others: the chain that its key is in, and the statistics. Then it
+// waits until nobody who shares them runs.
+void declare_read(Service& service, std::string_view key) {
+  const size_t bucket = service.store.bucket_number(key);
+  EVENKEEL_READS("bucket", &bucket, sizeof bucket);
+}
+
+void declare_write(Service& service, std::string_view key) {
+  const size_t bucket = service.store.bucket_number(key);
+  EVENKEEL_WRITES("bucket", &bucket, sizeof bucket);
+}
+
+void await_turn() {
+  EVENKEEL_ADDS("statistics", "", 0);
+  EVENKEEL_READY();
+}
+
 void answer_stats(Service& service, std::string& output) {
+  EVENKEEL_READS("statistics", "", 0);
+  EVENKEEL_READY();
   const uint64_t hits = total(service, &Counters::get_hits);
   const uint64_t misses = total(service, &Counters::get_misses);
   stat(output, "bug", bug_name(service.options.bug));
@@ -69,6 +90,9 @@ std::string answer_increment(Service& service, Counters& counters, std::string_v
                              std::string_view delta_text) {
   uint64_t delta = 0;
   if (!parse(delta_text, delta)) return "CLIENT_ERROR invalid numeric delta argument\r\n";
+  declare_write(service, key);
+  await_turn();
+  if (service.options.work_us != 0) EVENKEEL_REAL_WAIT(service.options.work_us * 1000UL);
   count(counters, &Counters::increments);
   uint64_t result = 0;
   switch (service.store.increment(key, delta, result)) {
@@ -87,6 +111,7 @@ std::string answer_increment(Service& service, Counters& counters, std::string_v
 // A request line, split at spaces.
 struct Session::Words {
   explicit Words(std::string_view line) {
+    list.reserve(8);  // one allocation for most, not one for each power of two
     for (size_t at = 0; at < line.size();) {
       const size_t end = std::min(line.find(' ', at), line.size());
       if (end > at) list.push_back(line.substr(at, end - at));
@@ -163,6 +188,8 @@ size_t Session::execute_set(Service& service, Counters& counters, const Words& w
     output.append("CLIENT_ERROR bad data chunk\r\n");
     return line_bytes + bytes + 2;
   }
+  declare_write(service, words[1]);
+  await_turn();
   service.store.set(words[1], flags, input.substr(line_bytes, bytes));
   count(counters, &Counters::sets);
   if (!words.silent) output.append("STORED\r\n");
@@ -175,12 +202,16 @@ void Session::execute_line(Service& service, Counters& counters, const Words& wo
       !std::all_of(words.list.begin() + 1, words.list.end(), good_key)) {
     output.append("CLIENT_ERROR bad command line format\r\n");
   } else if (words.size() >= 2 && words[0] == "get") {
+    for (size_t i = 1; i < words.size(); ++i) declare_read(service, words[i]);
+    await_turn();
     for (size_t i = 1; i < words.size(); ++i) answer_get(service, counters, words[i], output);
     output.append("END\r\n");
   } else if (words.is("incr", 3)) {
     const std::string answer = answer_increment(service, counters, words[1], words[2]);
     if (!words.silent) output.append(answer);
   } else if (words.is("delete", 2)) {
+    declare_write(service, words[1]);
+    await_turn();
     const bool found = service.store.remove(words[1]);
     count(counters, &Counters::removals);
     if (!words.silent) output.append(found ? "DELETED\r\n" : "NOT_FOUND\r\n");

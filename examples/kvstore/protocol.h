@@ -15,7 +15,7 @@ constexpr size_t kMaxKeyBytes = 250;
 constexpr size_t kMaxLineBytes = 8192;
 constexpr size_t kMaxValueBytes = 1 << 20;
 
-// One per worker, read by whoever answers `stats`.
+// As many as workers, each shared by some connections; read by whoever answers `stats`.
 struct Counters {
   Counters() { pthread_mutex_init(&lock, nullptr); }
   ~Counters() { pthread_mutex_destroy(&lock); }
@@ -33,7 +33,7 @@ struct Counters {
 struct Service {
   Store& store;
   const Options& options;
-  std::vector<Counters> counters;  // by worker
+  std::vector<Counters> counters;
 };
 
 class Session {

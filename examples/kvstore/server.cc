@@ -1,6 +1,7 @@
 #include "examples/kvstore/server.h"
 
 #include <arpa/inet.h>
+#include <evenkeel/annotate.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -57,14 +58,15 @@ bool flush(Connection& connection) {
 enum class Read { kSome, kNothingYet, kEnd, kGone };
 
 Read read_some(Connection& connection) {
-  const size_t before = connection.input.size();
-  connection.input.resize(before + kReadBytes);
+  char buffer[kReadBytes];
   ssize_t bytes = 0;
   do {
-    bytes = recv(connection.fd, connection.input.data() + before, kReadBytes, 0);
+    bytes = recv(connection.fd, buffer, kReadBytes, 0);
   } while (bytes < 0 && errno == EINTR);
-  connection.input.resize(before + static_cast<size_t>(bytes < 0 ? 0 : bytes));
-  if (bytes > 0) return Read::kSome;
+  if (bytes > 0) {
+    connection.input.append(buffer, static_cast<size_t>(bytes));
+    return Read::kSome;
+  }
   if (bytes == 0) return Read::kEnd;
   return would_block() ? Read::kNothingYet : Read::kGone;
 }
@@ -75,6 +77,7 @@ Server::Server(const Options& options)
     : options_(options),
       store_(options.buckets, options.bug, options.work),
       service_{store_, options, std::vector<Counters>(options.threads)} {
+  EVENKEEL_NAME(service_.counters.data(), service_.counters.size() * sizeof(Counters), "counters");
   pthread_mutex_init(&queue_lock_, nullptr);
   pthread_mutex_init(&connections_lock_, nullptr);
   pthread_cond_init(&queue_filled_, nullptr);
@@ -84,7 +87,7 @@ Server::Server(const Options& options)
 
 Server::~Server() {
   stop_workers();
-  while (!connections_.empty()) close(**connections_.begin());
+  while (connections_ != nullptr) close(*connections_);
   if (epoll_ >= 0) ::close(epoll_);
   if (listener_ >= 0) ::close(listener_);
   pthread_cond_destroy(&queue_filled_);
@@ -106,9 +109,8 @@ void Server::listen() {
 
 void Server::start_workers() {
   workers_.resize(options_.threads);
-  for (unsigned i = 0; i < options_.threads; ++i) {
-    workers_[i] = {this, i, {}};
-    errno = pthread_create(&workers_[i].thread, nullptr, work, &workers_[i]);
+  for (pthread_t& worker : workers_) {
+    errno = pthread_create(&worker, nullptr, work, this);
     if (errno != 0) fail("pthread_create");
   }
 }
@@ -118,7 +120,7 @@ void Server::stop_workers() {
   stopping_ = true;
   pthread_cond_broadcast(&queue_filled_);
   pthread_mutex_unlock(&queue_lock_);
-  for (const Worker& worker : workers_) pthread_join(worker.thread, nullptr);
+  for (const pthread_t worker : workers_) pthread_join(worker, nullptr);
   workers_.clear();
 }
 
@@ -150,7 +152,9 @@ void Server::accept_all() {
     auto* connection = new Connection;
     connection->fd = fd;
     pthread_mutex_lock(&connections_lock_);
-    connections_.insert(connection);
+    connection->next = connections_;
+    if (connections_ != nullptr) connections_->previous = connection;
+    connections_ = connection;
     pthread_mutex_unlock(&connections_lock_);
     arm(*connection, EPOLL_CTL_ADD, EPOLLIN);
   }
@@ -158,40 +162,46 @@ void Server::accept_all() {
 
 void Server::enqueue(Connection* connection) {
   pthread_mutex_lock(&queue_lock_);
-  queue_.push_back(connection);
+  (queue_tail_ != nullptr ? queue_tail_->next_queued : queue_head_) = connection;
+  queue_tail_ = connection;
   pthread_cond_signal(&queue_filled_);
   pthread_mutex_unlock(&queue_lock_);
 }
 
 Connection* Server::dequeue() {
   pthread_mutex_lock(&queue_lock_);
-  while (queue_.empty() && !stopping_) pthread_cond_wait(&queue_filled_, &queue_lock_);
+  while (queue_head_ == nullptr && !stopping_) pthread_cond_wait(&queue_filled_, &queue_lock_);
   Connection* connection = nullptr;
   if (!stopping_) {
-    connection = queue_.front();
-    queue_.pop_front();
+    connection = queue_head_;
+    queue_head_ = connection->next_queued;
+    if (queue_head_ == nullptr) queue_tail_ = nullptr;
+    connection->next_queued = nullptr;
   }
   pthread_mutex_unlock(&queue_lock_);
   return connection;
 }
 
 void* Server::work(void* argument) {
-  const Worker& worker = *static_cast<Worker*>(argument);
-  Server& server = *worker.server;
-  while (Connection* connection = server.dequeue()) {
-    server.serve(*connection, server.service_.counters[worker.index]);
-  }
+  Server& server = *static_cast<Server*>(argument);
+  while (Connection* connection = server.dequeue()) server.serve(*connection);
   return nullptr;
 }
 
-// One turn of a connection. One-shot arming: until arm() no event for it is delivered.
-void Server::serve(Connection& connection, Counters& counters) {
-  if (!exchange(connection, counters)) return close(connection);
+// One turn of a connection. One-shot arming: until arm() no event for it is delivered; then it may
+// be another worker's, so the brackets end before.
+void Server::serve(Connection& connection) {
+  {
+    EVENKEEL_REQUEST_SCOPE(connection.fd);
+    if (!exchange(connection)) return close(connection);
+  }
   arm(connection, EPOLL_CTL_MOD, connection.output.empty() ? EPOLLIN : EPOLLOUT);
 }
 
 // False: the connection has come to its end.
-bool Server::exchange(Connection& connection, Counters& counters) {
+bool Server::exchange(Connection& connection) {
+  // Not a worker's: which worker it is, is chance.
+  Counters& counters = service_.counters[static_cast<size_t>(connection.fd) % options_.threads];
   for (int reads = 0;;) {
     const size_t done = connection.session.execute(service_, counters, connection.input,
                                                    connection.output, kOutputLimit);
@@ -223,7 +233,9 @@ void Server::arm(Connection& connection, int operation, uint32_t events) {
 void Server::close(Connection& connection) {
   ::close(connection.fd);
   pthread_mutex_lock(&connections_lock_);
-  connections_.erase(&connection);
+  (connection.previous != nullptr ? connection.previous->next : connections_) = connection.next;
+  if (connection.next != nullptr) connection.next->previous = connection.previous;
+  connection.previous = connection.next = nullptr;
   pthread_mutex_unlock(&connections_lock_);
   delete &connection;
 }

@@ -6,8 +6,6 @@
 // Errors:  std::system_error if the server cannot start.
 #include <pthread.h>
 
-#include <deque>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -22,6 +20,11 @@ struct Connection {
   std::string output;
   size_t sent = 0;     // of output
   bool ended = false;  // the client will send no more
+  // Lists lead through the connections themselves: what they hold when the server is at rest does
+  // not depend on who came and went in what order.
+  Connection* next_queued = nullptr;
+  Connection* previous = nullptr;
+  Connection* next = nullptr;
 };
 
 class Server {
@@ -34,21 +37,15 @@ class Server {
   void run(int stop_fd);  // until stop_fd is readable
 
  private:
-  struct Worker {
-    Server* server;
-    unsigned index;
-    pthread_t thread;
-  };
-
   void listen();
   void start_workers();
   void stop_workers();
   void accept_all();
   void enqueue(Connection* connection);
   Connection* dequeue();  // null: the pool stops
-  static void* work(void* worker);
-  void serve(Connection& connection, Counters& counters);
-  bool exchange(Connection& connection, Counters& counters);
+  static void* work(void* server);
+  void serve(Connection& connection);
+  bool exchange(Connection& connection);
   void arm(Connection& connection, int operation, uint32_t events);
   void close(Connection& connection);
 
@@ -57,15 +54,16 @@ class Server {
   Service service_;
   int listener_ = -1;
   int epoll_ = -1;
-  std::vector<Worker> workers_;
+  std::vector<pthread_t> workers_;
 
   pthread_mutex_t queue_lock_;
   pthread_cond_t queue_filled_;
-  std::deque<Connection*> queue_;
+  Connection* queue_head_ = nullptr;
+  Connection* queue_tail_ = nullptr;
   bool stopping_ = false;  // queue_lock_
 
   pthread_mutex_t connections_lock_;
-  std::set<Connection*> connections_;
+  Connection* connections_ = nullptr;
 };
 
 }  // namespace kvstore

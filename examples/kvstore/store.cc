@@ -1,5 +1,7 @@
 #include "examples/kvstore/store.h"
 
+#include <evenkeel/annotate.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cstring>
@@ -65,6 +67,7 @@ Store::Store(unsigned buckets, Bug bug, unsigned work) : buckets_(buckets), bug_
     bucket.head = nullptr;
   }
   pthread_mutex_init(&graveyard_lock_, nullptr);
+  EVENKEEL_NAME(buckets_.data(), buckets_.size() * sizeof(Bucket), "buckets");
 }
 
 Store::~Store() {
@@ -90,9 +93,9 @@ void Store::compute() const {
   for (unsigned i = 0; i < work_; ++i) asm volatile("" ::: "memory");
 }
 
-Store::Bucket& Store::bucket_of(std::string_view key) {
-  return buckets_[hash(key) % buckets_.size()];
-}
+size_t Store::bucket_number(std::string_view key) const { return hash(key) % buckets_.size(); }
+
+Store::Bucket& Store::bucket_of(std::string_view key) { return buckets_[bucket_number(key)]; }
 
 Item* Store::find(Bucket& bucket, std::string_view key) {
   Item* item = bucket.head;

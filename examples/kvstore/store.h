@@ -46,6 +46,7 @@ class Store {
   bool remove(std::string_view key);
   IncrementStatus increment(std::string_view key, uint64_t delta, uint64_t& result);
   size_t count_items();
+  [[nodiscard]] size_t bucket_number(std::string_view key) const;
 
  private:
   struct Bucket {

@@ -159,6 +159,7 @@ inline void* take_slot(Lane& lane, uint32_t size_class, size_t bytes) {
 }
 
 inline void give_slot(Lane& lane, Span* span, uint32_t slot, Word word) {
+  note_free(lane, span->begin + uint64_t{slot} * span->small.bytes);
   store_word(span, slot, word.freed(span->small.free_head));
   span->small.free_head = static_cast<uint16_t>(slot);
   const uint32_t live = span->small.live;

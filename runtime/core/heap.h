@@ -4,7 +4,8 @@
 // metadata in kHeapMetaArena (rolled back, not hashed), so an overrun cannot corrupt it and a
 // rollback restores it with everything else.
 //
-// A lane is the allocation domain of one application thread. It owns whole segments of the arena;
+// A lane is the allocation domain of one application thread, or of one connection whose requests
+// are annotated. It owns whole segments of the arena;
 // within them, size-class spans. A free by another lane's thread is queued with the freeing lane
 // and applied by apply_remote_frees() in (freeing lane, order of the frees) order.
 //
@@ -22,7 +23,11 @@
 namespace evenkeel::heap {
 
 enum class LaneId : uint32_t {};
-constexpr uint32_t kMaxLanes = 4096;  // = wire::kMaxThreads
+constexpr uint32_t kThreadLanes = 4096;  // = wire::kMaxThreads
+// Connections with lanes, by the slots of their channels; others use the lanes of threads. As many
+// as Lane records fit before the next part of kHeapMetaArena.
+constexpr uint32_t kConnectionLanes = 4032;
+constexpr uint32_t kMaxLanes = kThreadLanes + kConnectionLanes;
 constexpr uint64_t kSegmentBytes = 64
                                    << 20;  // address space, not memory, that a lane takes at once
 constexpr uint64_t kMinAlignment = 16;
@@ -46,6 +51,11 @@ struct Object {
   uint64_t sequence;  // allocation number within the lane, from 1
 };
 
+// Whether the lane has a segment; and takes its first one, so that its allocations need none in an
+// order with those of other lanes until it is used up. Failure shows in allocate().
+[[nodiscard]] bool prepared(LaneId lane);
+void prepare(LaneId lane);
+
 // Maps both arenas at their fixed addresses. `hooks` must outlive the process.
 void init(const Hooks& hooks);
 
@@ -59,6 +69,11 @@ void release(LaneId by, void* pointer);
 
 // At quiescence: gives queued remote frees back to their lanes. Called at the end of every batch.
 void apply_remote_frees();
+
+// Of what was allocated and freed, in each lane's order: where it is equal, equal allocations will
+// have equal addresses. Free lists are not compared themselves, and may differ where all objects
+// are equal (two threads free one lane's objects in either order).
+[[nodiscard]] uint64_t digest();
 
 // The object (live or freed and not yet reused) that covers `address`; false if none.
 [[nodiscard]] bool object_at(uint64_t address, Object& out);

@@ -26,6 +26,13 @@ void append_segment(Lane& lane, uint64_t segment) {
   lane.last_segment = link;
 }
 
+// Relaxed: a maximum, read while no lane is in use.
+void raise(std::atomic<uint32_t>& maximum, uint32_t value) {
+  uint32_t seen = maximum.load(std::memory_order_relaxed);
+  while (seen < value && !maximum.compare_exchange_weak(seen, value, std::memory_order_relaxed)) {
+  }
+}
+
 }  // namespace
 
 void start_lane(Lane& lane) {
@@ -33,12 +40,8 @@ void start_lane(Lane& lane) {
   const uint32_t index = index_of(lane);
   EVENKEEL_CHECK(index < kMaxLanes);
   lane.started = 1;
-  // Relaxed: a maximum, read while no lane is in use.
-  std::atomic<uint32_t>& lanes = root().lanes;
-  uint32_t seen = lanes.load(std::memory_order_relaxed);
-  while (seen <= index &&
-         !lanes.compare_exchange_weak(seen, index + 1, std::memory_order_relaxed)) {
-  }
+  raise(root().lanes, index + 1);
+  if (index < kThreadLanes) raise(root().thread_lanes, index + 1);
 }
 
 Span* alloc_block(Lane& lane, uint64_t bytes) {
@@ -78,6 +81,15 @@ bool take_segments(Lane& lane, uint64_t count) {
   for (uint64_t i = 0; i < count; ++i) append_segment(lane, first + i);
   free_run(lane, first * kSegmentPages, count * kSegmentPages, Phase::kClean);
   return true;
+}
+
+bool prepared(LaneId lane) { return lane_at(static_cast<uint32_t>(lane)).first_segment != 0; }
+
+void prepare(LaneId lane) {
+  Lane& prepared = lane_at(static_cast<uint32_t>(lane));
+  if (prepared.first_segment != 0) return;
+  start_lane(prepared);
+  static_cast<void>(take_segments(prepared, 1));
 }
 
 void bury(Lane& lane, Span* span) {

@@ -1,5 +1,6 @@
 // Questions about the heap while it stands still: which object covers an address (reports), and
 // which parts of the arenas are in use (snapshot).
+#include "runtime/core/hash.h"
 #include "runtime/core/heap_state.h"
 
 namespace evenkeel::heap {
@@ -77,6 +78,20 @@ class RangeSink {
 };
 
 }  // namespace
+
+uint64_t digest() {
+  uint64_t sum = 0;
+  const auto add_lanes = [&](uint32_t begin, uint32_t end) {
+    for (uint32_t i = begin; i < end; ++i) {
+      const Lane& lane = lane_at(i);
+      const uint64_t words[] = {i, lane.sequence, lane.freed};
+      if (lane.started != 0) sum += hash64(words, sizeof words, 0);
+    }
+  };
+  add_lanes(0, root().thread_lanes.load(std::memory_order_relaxed));
+  add_lanes(kThreadLanes, root().lanes.load(std::memory_order_relaxed));
+  return sum;
+}
 
 bool object_at(uint64_t address, Object& out) {
   if (!kHeapArena.contains(address)) return false;

@@ -54,6 +54,7 @@ void* allocate_large(Lane& lane, size_t bytes, size_t alignment) {
 }
 
 void release_large(Lane& lane, Span* span, Word word) {
+  note_free(lane, span->begin);
   store_word(span, 0, word.freed(kNoSlot));
   span->kind = Kind::kDead;
   // Buried first: that gives back a block, which the free run can use.

@@ -131,7 +131,7 @@ inline void store_word(Span* span, uint32_t slot, Word word) {
 // ---------------------------------------------------------------- lanes
 
 constexpr uint32_t kGraves = 32;        // freed runs per lane that object_at() still knows
-constexpr uint32_t kInlineQueue = 192;  // remote frees per batch that need no block
+constexpr uint32_t kInlineQueue = 191;  // remote frees per batch that need no block
 constexpr uint32_t kQueueBlockBytes = 1024;
 constexpr uint32_t kQueueBlockEntries = (kQueueBlockBytes - kSpanHeaderBytes) / 8;
 
@@ -142,6 +142,7 @@ struct SpanList {
 
 struct alignas(kPageBytes) Lane {
   uint64_t sequence;  // allocations so far
+  uint64_t freed;     // digest of the frees so far, in their order
   uint64_t started;   // 0: untouched
   struct {
     Span* available;  // spans with a slot to give, first in use
@@ -187,11 +188,12 @@ struct LaneSet {
 };
 
 struct Root {
-  uint64_t segments;            // taken; changed only inside Hooks::enter_ordered
-  std::atomic<uint32_t> lanes;  // highest lane ever used + 1
-  uint32_t epoch;               // calls of apply_remote_frees(), wraps around
-  LaneSet queued;               // lanes with remote frees
-  LaneSet trimming;             // lanes with free runs to zero or return
+  uint64_t segments;                   // taken; changed only inside Hooks::enter_ordered
+  std::atomic<uint32_t> lanes;         // highest lane ever used + 1
+  std::atomic<uint32_t> thread_lanes;  // the same, below kThreadLanes
+  uint32_t epoch;                      // calls of apply_remote_frees(), wraps around
+  LaneSet queued;                      // lanes with remote frees
+  LaneSet trimming;                    // lanes with free runs to zero or return
 };
 static_assert(sizeof(Root) <= kPageBytes);
 
@@ -223,6 +225,11 @@ inline Segment& segment_at(uint64_t segment) {
 inline uint64_t* touched_words() { return reinterpret_cast<uint64_t*>(kTouchedAt); }
 inline uint32_t index_of(const Lane& lane) {
   return static_cast<uint32_t>((reinterpret_cast<uint64_t>(&lane) - kLanesAt) / sizeof(Lane));
+}
+
+inline void note_free(Lane& lane, uint64_t address) {
+  constexpr uint64_t kGolden = 0x9e37'79b9'7f4a'7c15;  // 2^64 / golden ratio, odd
+  lane.freed = (lane.freed + address) * kGolden;
 }
 
 inline uint64_t page_of(uint64_t address) { return (address - kHeapArena.begin) / kPageBytes; }

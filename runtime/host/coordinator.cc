@@ -102,6 +102,8 @@ void Coordinator::fill_boot() {
   boot.mode = options_.mode;
   boot.tracker = options_.tracker;
   boot.guard = options_.guard;
+  boot.false_conflicts = options_.false_conflicts;
+  boot.missed_conflicts = options_.missed_conflicts;
   boot.reported_pid = ::getpid();
   boot.reported_ppid = ::getppid();
   boot.monotonic_ns = monotonic_ns();

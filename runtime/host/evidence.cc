@@ -357,10 +357,28 @@ void Evidence::add_difference(Report& report, uint64_t page, uint64_t begin, uin
   group(difference, values);
 }
 
+bool Evidence::name_named_object(record::Object& object, uint64_t& offset, uint64_t address) const {
+  const wire::Report& report = deck_.replicas[replicas_.primary()].report;
+  const uint32_t count = std::min(report.named_count, wire::kMaxNamedObjects);
+  for (uint32_t i = 0; i < count; ++i) {
+    const wire::NamedObject& named = report.named[i];
+    if (address - named.begin >= named.bytes) continue;
+    object.set_kind(record::Object::NAMED);
+    object.set_symbol(std::string(named.label, ::strnlen(named.label, sizeof named.label)));
+    object.set_address(named.begin);
+    object.set_bytes(named.bytes);
+    offset = address - named.begin;
+    return true;
+  }
+  return false;
+}
+
 std::pair<record::Object, uint64_t> Evidence::name_place(uint64_t address) {
   record::Object object;
   uint64_t offset = 0;
-  if (!name_heap_object(object, offset, address)) name_region(object, offset, address);
+  if (!name_named_object(object, offset, address) && !name_heap_object(object, offset, address)) {
+    name_region(object, offset, address);
+  }
   return {std::move(object), offset};
 }
 

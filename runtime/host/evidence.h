@@ -53,6 +53,7 @@ class Evidence {
   // The object that holds `address`, and where in it.
   std::pair<record::Object, uint64_t> name_place(uint64_t address);
   void name_waits(WaitList& waits);
+  bool name_named_object(record::Object& object, uint64_t& offset, uint64_t address) const;
   bool name_heap_object(record::Object& object, uint64_t& offset, uint64_t address) const;
   void name_region(record::Object& object, uint64_t& offset, uint64_t address);
 

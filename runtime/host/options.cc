@@ -105,6 +105,12 @@ void set_mixer(Options& o, const std::string& v) {
   if (v.empty()) throw std::invalid_argument("the name is empty");
   o.mixer = v;
 }
+void set_false_conflicts(Options& o, const std::string& v) {
+  o.false_conflicts = static_cast<uint32_t>(number(v, 0, UINT32_MAX));
+}
+void set_missed_conflicts(Options& o, const std::string& v) {
+  o.missed_conflicts = static_cast<uint32_t>(number(v, 0, UINT32_MAX));
+}
 void set_rules(Options& o, const std::string& v) {
   if (v.empty()) throw std::invalid_argument("the name is empty");
   o.rules = v;
@@ -201,6 +207,12 @@ constexpr OptionRow kOptions[] = {
      "on all processors; one input at a time",
      kForReplay, false, set_schedule},
     {"times", "N", "1", "how often the batch is executed", kForReplay, false, set_times},
+    {"false-conflicts", "N", "0",
+     "experiment: keep annotated requests apart that need not be, one pair in N", kForRun, true,
+     set_false_conflicts},
+    {"missed-conflicts", "N", "0",
+     "experiment: overlook conflicts of annotated requests, one pair in N", kForRun, true,
+     set_missed_conflicts},
     {"json", "", "", "print JSON", kForStatus | kForReport, false, set_json},
     {"output", "FILE", "", "file that html and export write", kForReport, false, set_output, "o"},
     {"once", "", "", "print one screen and end", kForTop, false, set_once},

@@ -51,6 +51,8 @@ struct Options {
   std::string output;                  // file that report html and export write
   bool once = false;                   // top: one screen
   record::ReportBytes report_bytes{};  // FULL
+  uint32_t false_conflicts = 0;        // of annotated requests; 0: none; N: one in N
+  uint32_t missed_conflicts = 0;
   bool json = false;
 };
 

@@ -84,6 +84,8 @@ std::string place_of(const record::Object& object) {
                          object.bytes(), object.freed() ? " (freed)" : "");
     case record::Object::GLOBAL:
       return fmt::format("global {} in {}, {} bytes", object.symbol(), module, object.bytes());
+    case record::Object::NAMED:
+      return fmt::format("{}, {} bytes", object.symbol(), object.bytes());
     case record::Object::DATA:
       return fmt::format("data of {}", module);
     case record::Object::OUTPUT:

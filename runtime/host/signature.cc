@@ -33,6 +33,8 @@ std::string type_of(const record::Object& object) {
       return fmt::format("a global {} {}", base_name(object.module()), object.symbol());
     case record::Object::DATA:
       return fmt::format("b data {}", base_name(object.module()));
+    case record::Object::NAMED:
+      return fmt::format("a named {}", object.symbol());
     case record::Object::HEAP:
       return fmt::format("c heap {}", std::bit_ceil(object.bytes()));
     default:

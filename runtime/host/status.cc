@@ -16,6 +16,7 @@
 #include "runtime/host/clock.h"
 #include "runtime/host/refusal.h"
 #include "runtime/host/syscall_names.h"
+#include "runtime/wire_requests.h"
 
 namespace evenkeel::host {
 namespace {
@@ -46,6 +47,8 @@ constexpr CounterName kCounterNames[] = {
     {wire::kTimeCommit, "commit_ns"},
     {wire::kTimeRollback, "rollback_ns"},
     {wire::kTimeIdle, "idle_ns"},
+    {wire::kCountRequestGroups, "request_groups"},
+    {wire::kCountAnnotatedRequests, "annotated_requests"},
 };
 
 // Every replica meets the same calls, so the largest count is the server's; a follower that was

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "runtime/core/arena.h"
+#include "runtime/kernel/fd_table.h"
 #include "runtime/kernel/kernel.h"
 #include "runtime/kernel/state.h"
 #include "runtime/sched/acquisitions.h"
@@ -153,6 +154,11 @@ constexpr ObjectOps kOps{readiness, read_connection, write_connection, close_con
 
 void init_connections() {
   g_buckets = static_cast<Connection**>(arena::allocate(kBuckets * sizeof(Connection*)));
+}
+
+wire::Channel channel_of(int fd) {
+  const auto* c = object_as<Connection>(fd, ObjectType::kConnection);
+  return c != nullptr ? c->channel : 0;
 }
 
 Connection* find_connection(wire::Channel channel) {

@@ -46,6 +46,8 @@ struct Connection {
 [[nodiscard]] Connection* find_connection(wire::Channel channel);
 [[nodiscard]] Connection* create_connection(wire::Channel channel, const wire::SocketAddress* peer,
                                             const wire::SocketAddress* local);
+// Of an open descriptor; 0: it is none of a connection.
+[[nodiscard]] wire::Channel channel_of(int fd);
 [[nodiscard]] bool readable(const Connection& connection);
 long shutdown_connection(Connection& connection, int how);
 

@@ -3,6 +3,7 @@
 #include <cerrno>
 
 #include "runtime/core/arena.h"
+#include "runtime/sched/carrier.h"
 #include "runtime/sched/order.h"
 
 namespace evenkeel::kernel {
@@ -14,9 +15,12 @@ using sched::Tag;
 struct Slot {
   Object* object;
   bool close_on_exec;
+  bool kept;      // closed, but not free before the command ends
+  int next_kept;  // descriptor + 1; 0: the last
 };
 struct Table {
   uint32_t version;
+  int first_kept;   // descriptor + 1
   int limit;        // soft RLIMIT_NOFILE
   int lowest_hint;  // no free slot below
   int highest;      // no open slot above
@@ -29,7 +33,8 @@ bool in_range(int fd) { return fd >= 0 && fd < kMaxFds; }
 // Lock held. Lowest free number >= lowest, or -1.
 int find_free(int lowest) {
   int fd = lowest > g_table->lowest_hint ? lowest : g_table->lowest_hint;
-  while (fd < g_table->limit && g_table->slots[fd].object != nullptr) ++fd;
+  const auto taken = [](const Slot& slot) { return slot.object != nullptr || slot.kept; };
+  while (fd < g_table->limit && taken(g_table->slots[fd])) ++fd;
   if (lowest <= g_table->lowest_hint) g_table->lowest_hint = fd;
   return fd < g_table->limit ? fd : -1;
 }
@@ -44,9 +49,29 @@ void occupy(int fd, Object& object, bool cloexec) {
 // Lock held. Returns the object that was there, whose reference is now the caller's.
 Object* vacate(int fd) {
   Object* object = g_table->slots[fd].object;
-  g_table->slots[fd] = {};
+  g_table->slots[fd].object = nullptr;
+  g_table->slots[fd].close_on_exec = false;
   if (fd < g_table->lowest_hint) g_table->lowest_hint = fd;
   return object;
+}
+
+// Lock held. What annotated requests close at the same time as others open has no order that
+// replicas would share: its number is not used again in this command.
+void keep_number(int fd) {
+  if (!sched::started() || sched::self().request == 0) return;
+  g_table->slots[fd].kept = true;
+  g_table->slots[fd].next_kept = g_table->first_kept;
+  g_table->first_kept = fd + 1;
+}
+
+void free_kept() {
+  while (g_table->first_kept != 0) {
+    const int fd = g_table->first_kept - 1;
+    g_table->first_kept = g_table->slots[fd].next_kept;
+    g_table->slots[fd].kept = false;
+    g_table->slots[fd].next_kept = 0;
+    if (fd < g_table->lowest_hint) g_table->lowest_hint = fd;
+  }
 }
 
 // An object's end is ordered like any other operation on it. Its domain is read first, because the
@@ -76,7 +101,11 @@ Object* object_of(int fd) {
 long install(Object& object, bool cloexec, int lowest) {
   {
     OrderedGuard guard(g_table->version, Tag::kTable);
-    const int fd = find_free(lowest);
+    int fd = find_free(lowest);
+    if (fd < 0 && g_table->first_kept != 0) {
+      free_kept();
+      fd = find_free(lowest);
+    }
     if (fd >= 0) {
       occupy(fd, object, cloexec);
       return fd;
@@ -95,6 +124,7 @@ long close_fd(int fd) {
     OrderedGuard guard(g_table->version, Tag::kTable);
     if (g_table->slots[fd].object == nullptr) return -EBADF;
     object = vacate(fd);
+    keep_number(fd);
   }
   release_in_order(*object);
   return 0;
@@ -140,6 +170,10 @@ void replace(int fd, Object& object) {
 bool close_on_exec(int fd) { return in_range(fd) && g_table->slots[fd].close_on_exec; }
 void set_close_on_exec(int fd, bool on) {
   if (object_of(fd) != nullptr) g_table->slots[fd].close_on_exec = on;
+}
+
+void end_descriptors() {
+  if (g_table->first_kept != 0) free_kept();
 }
 
 int next_open_fd(int from) {

@@ -36,6 +36,8 @@ void set_close_on_exec(int fd, bool on);
 // At init: fd is open with this object, in no order.
 void preinstall(int fd, Object& object);
 void set_fd_limit(uint32_t soft);
+// The command ends: numbers that annotated requests have closed in it are free from now on.
+void end_descriptors();
 // First open fd >= from, or -1.
 [[nodiscard]] int next_open_fd(int from);
 

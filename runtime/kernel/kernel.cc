@@ -108,6 +108,7 @@ Outcome end_command() {
     clear_tids_of_exited();
     list_ended_detached();
     sched::reclaim_threads();
+    end_descriptors();
   }
   const ProcessOutcome process = process_outcome();
   return {process.ended,

@@ -21,7 +21,9 @@
 namespace evenkeel::sched {
 
 enum class OrderMode : uint32_t {
-  kFree,    // nothing is logged: independent order, sequential execution, one replica
+  // Nothing is logged: independent order, sequential execution, one replica. Versions stand still,
+  // because how often threads try (a worker that finds the queue empty) may differ.
+  kFree,
   kRecord,  // the primary
   kReplay,  // a follower
 };

@@ -93,6 +93,7 @@ Thread* allocate_thread() {
   Thread& created = g_table->threads[index];
   created = Thread{};
   created.id = ThreadId{index};
+  created.lane = index;
   created.state = ThreadState::kBorn;
   created.timer.tie = index;
   created.timer.expire = expire_wait;

@@ -59,6 +59,11 @@ struct Thread {
   uint64_t robust_list;
   uint64_t robust_held;  // first of our robust mutexes it owns, see runtime/sync
 
+  // For annotated requests, see shim/requests.h.
+  wire::Channel request;   // connection of the request that it is in
+  uint32_t request_depth;  // 0: it is in none
+  uint32_t lane;           // of the heap: its own, or the request's
+
   // For the serializability guard, see acquisitions.h.
   wire::Channel input;  // connection that it works for; 0: none
   uint64_t call_code;   // return address and frame of its last call of a locking function

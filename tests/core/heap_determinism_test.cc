@@ -207,5 +207,47 @@ TEST_F(HeapDeterminism, RollbackRepeatsTheSameAddresses) {
   }
 }
 
+// Two lanes free two objects of a third, in either order. The objects are equal afterwards, but
+// what is allocated next is not.
+uint64_t digest_after(bool crossed) {
+  void* const first = allocate(kC, 40);
+  void* const second = allocate(kC, 40);
+  release(kA, crossed ? second : first);
+  release(kB, crossed ? first : second);
+  apply_remote_frees();
+  return digest();
+}
+
+class HeapDigest : public HeapTest {
+ protected:
+  uint64_t anew(bool crossed) {
+    TearDown();
+    SetUp();
+    return digest_after(crossed);
+  }
+};
+
+TEST_F(HeapDigest, TellsWhatAddressesWillDependOn) {
+  const uint64_t straight = anew(false);
+  EXPECT_EQ(anew(false), straight);
+  EXPECT_NE(anew(true), straight);
+}
+
+TEST_F(HeapDigest, CoversLanesOfConnections) {
+  const uint64_t before = digest();
+  static_cast<void>(allocate(LaneId{kThreadLanes + 7}, 10));
+  EXPECT_NE(digest(), before);
+}
+
+TEST_F(HeapDigest, PreparedLanesAllocateWithoutTakingASegment) {
+  const LaneId lane{kThreadLanes + 3};
+  EXPECT_FALSE(prepared(lane));
+  prepare(lane);
+  EXPECT_TRUE(prepared(lane));
+  const int entered = hook_log().entered;
+  static_cast<void>(allocate(lane, 100));
+  EXPECT_EQ(hook_log().entered, entered);
+}
+
 }  // namespace
 }  // namespace evenkeel::heap

@@ -17,6 +17,8 @@ rules='
   runtime/wire_state.h
   runtime/wire_watch.h
   runtime/core       runtime/wire_state.h
+  runtime/wire_requests.h runtime/wire.h
+  runtime/core
   runtime/sched      runtime/core runtime/wire.h
   runtime/sync       runtime/core runtime/wire.h runtime/sched
   runtime/kernel     runtime/core runtime/wire.h runtime/sched
@@ -25,13 +27,14 @@ rules='
   verify             runtime/core runtime/wire.h
   mixer              runtime/core runtime/wire.h
   shim               runtime/core runtime/wire.h runtime/sched runtime/sync runtime/kernel snapshot
-  shim               runtime/guard verify mixer
-  runtime/host       runtime/wire.h mixer
+  shim               runtime/guard runtime/wire_requests.h verify mixer
+  runtime/host       runtime/wire.h runtime/wire_requests.h mixer
   examples
   bench              runtime/core runtime/wire.h runtime/sched runtime/sync runtime/kernel snapshot
   bench              verify tests/sched
   bench/mixer_bench.cc runtime/host runtime/wire.h
   bench/load
+  bench/mixer        bench/zoo
   bench/zoo
   tests              runtime snapshot verify mixer shim
   tests/support
