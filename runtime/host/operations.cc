@@ -39,7 +39,7 @@ std::vector<Logged> logged_threads(const wire::Deck& deck, uint32_t sequence) {
 void add_entry(record::Thread& thread, const wire::Deck& deck, uint64_t index) {
   const uint32_t segment = deck.log.thread[thread.id()].segment[index / wire::kSegmentEntries];
   if (segment >= wire::kMaxSegments) return;
-  const uint32_t entry = deck.log.entry[segment][index % wire::kSegmentEntries];
+  const uint32_t entry = deck.log.entry[segment][index % wire::kSegmentEntries].what;
   record::Operation& operation = *thread.add_operations();
   operation.set_index(index);
   operation.set_tag(entry & 0xff);
