@@ -35,6 +35,7 @@ void add(std::vector<DeckPart>& parts, const wire::Deck& deck, const void* from,
 // False: too many.
 bool add_log(std::vector<DeckPart>& parts, const wire::Deck& deck, uint32_t sequence) {
   uint64_t total = 0;
+  add(parts, deck, &deck.log.groups, sizeof deck.log.groups);
   for (const wire::ThreadLog& log : deck.log.thread) {
     const uint64_t published = log.published.load(std::memory_order_acquire);
     const auto count = static_cast<uint32_t>(published);
