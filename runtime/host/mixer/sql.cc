@@ -2,9 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
-#include <string>
-#include <utility>
-#include <vector>
+#include <initializer_list>
 
 namespace evenkeel::host {
 namespace {
@@ -12,20 +10,30 @@ namespace {
 using mixer::Access;
 
 struct Word {
-  std::string text;     // lower case; a punctuation mark is a word
-  bool quoted = false;  // a name in quotes
+  std::string_view text;  // without quotes; a punctuation mark is a word
+  bool quoted = false;    // a name in quotes
   bool end = false;
 };
+
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 'a' - 'A') : c; }
+
+// `small` is in lower case.
+bool equal(std::string_view text, std::string_view small) {
+  if (text.size() != small.size()) return false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (lower(text[i]) != small[i]) return false;
+  }
+  return true;
+}
+
+bool is_one_of(std::string_view text, std::initializer_list<std::string_view> words) {
+  return std::any_of(words.begin(), words.end(),
+                     [&](std::string_view w) { return equal(text, w); });
+}
 
 bool is_name_character(char c) {
   return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '$' ||
          static_cast<unsigned char>(c) >= 0x80;
-}
-
-std::string lower(std::string_view text) {
-  std::string copy(text);
-  for (char& c : copy) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return copy;
 }
 
 // Words of a text, without comments and strings.
@@ -35,21 +43,20 @@ class Words {
 
   Word next() {
     skip_space_and_comments();
-    if (text_.empty()) return {"", false, true};
+    if (text_.empty()) return {{}, false, true};
     const char first = text_.front();
     if (first == '\'') {
-      quoted('\'');
+      quoted(first);
       return {"'", false, false};
     }
     if (first == '"' || first == '`') return {quoted(first), true, false};
-    if (!is_name_character(first)) {
-      text_.remove_prefix(1);
-      return {std::string(1, first), false, false};
+    size_t bytes = 1;
+    if (is_name_character(first)) {
+      while (bytes < text_.size() && is_name_character(text_[bytes])) ++bytes;
     }
-    const auto* const stop = std::find_if_not(text_.begin(), text_.end(), is_name_character);
-    std::string word = lower({text_.begin(), stop});
-    text_.remove_prefix(word.size());
-    return {std::move(word), false, false};
+    const std::string_view word = text_.substr(0, bytes);
+    text_.remove_prefix(bytes);
+    return {word, false, false};
   }
 
  private:
@@ -70,7 +77,7 @@ class Words {
   }
 
   // Doubled quotes and backslashes are kept as they are: the end is what matters.
-  std::string quoted(char mark) {
+  std::string_view quoted(char mark) {
     size_t at = 1;
     for (; at < text_.size(); ++at) {
       if (text_[at] == '\\' && mark != '`') {
@@ -80,17 +87,13 @@ class Words {
         ++at;
       }
     }
-    std::string name = lower(text_.substr(1, std::min(at, text_.size()) - 1));
+    const std::string_view name = text_.substr(1, std::min(at, text_.size()) - 1);
     drop_to(at + 1);
     return name;
   }
 
   std::string_view text_;
 };
-
-bool is_one_of(const std::string& word, std::initializer_list<const char*> words) {
-  return std::any_of(words.begin(), words.end(), [&](const char* w) { return word == w; });
-}
 
 class Statement {
  public:
@@ -101,31 +104,33 @@ class Statement {
   bool read() {
     word_ = words_.next();
     if (word_.end) return false;
-    if (word_.text == ";") return true;
+    if (is(";")) return true;
     begin();
-    while (!word_.end && (word_.quoted || word_.text != ";")) step();
-    flush();
+    while (!word_.end && !is(";")) step();
+    if (all_written_) out_.write_all();
     return !word_.end;
   }
 
  private:
   void advance() { word_ = words_.next(); }
-  [[nodiscard]] bool is(const char* text) const { return !word_.quoted && word_.text == text; }
+  [[nodiscard]] bool is(std::string_view text) const {
+    return !word_.quoted && equal(word_.text, text);
+  }
 
   void begin() {
-    const std::string verb = word_.quoted ? "" : word_.text;
+    const std::string_view verb = word_.quoted ? std::string_view() : word_.text;
     advance();
     if (is_one_of(verb, {"select", "with", "(", "values", "table", "explain"})) return;
     if (is_one_of(verb, {"begin", "start", "commit", "rollback", "set", "use", "savepoint",
                          "release", "show", "describe", "discard"})) {
       silent_ = true;
-    } else if (verb == "insert" || verb == "replace") {
+    } else if (is_one_of(verb, {"insert", "replace"})) {
       skip_modifiers();
       if (is("into")) advance();
       tables_of(Access::kWrite);
-    } else if (verb == "update" || verb == "delete") {
+    } else if (is_one_of(verb, {"update", "delete"})) {
       all_written_ = true;  // which of the tables that it joins, only the grammar could tell
-      if (verb == "update") tables_of(Access::kWrite);
+      if (equal(verb, "update")) tables_of(Access::kWrite);
     } else {
       out_.unknown();
       silent_ = true;
@@ -154,14 +159,14 @@ class Statement {
     for (;;) {
       skip_modifiers();
       if (word_.end || is("(") || is(";")) return;  // a subquery says FROM itself
-      std::string name = word_.text;
+      std::string_view name = word_.text;
       advance();
       while (is(".")) {  // the schema does not count: it may be left out the next time
         advance();
         name = word_.text;
         advance();
       }
-      names_.push_back({name, access});
+      add(name, access);
       if (!skip_alias()) return;
     }
   }
@@ -185,24 +190,21 @@ class Statement {
                        "window", "offset",  "fetch",  "except",    "intersect"});
   }
 
-  void flush() {
-    for (const auto& [name, access] : names_) {
-      out_.key(tables_, name, all_written_ ? Access::kWrite : access);
-    }
+  // Names that differ in case are one table, and so are those that differ only behind so many
+  // characters: servers disagree about the former and refuse the latter.
+  void add(std::string_view name, Access access) {
+    char small[64];
+    const size_t bytes = std::min(name.size(), sizeof small);
+    std::transform(name.begin(), name.begin() + static_cast<ptrdiff_t>(bytes), small, lower);
+    out_.key(tables_, {small, bytes}, access);
   }
-
-  struct Name {
-    std::string text;
-    Access access;
-  };
 
   Words& words_;
   const Space& tables_;
   Requests& out_;
   Word word_;
-  std::vector<Name> names_;
   bool silent_ = false;       // touches no table
-  bool all_written_ = false;  // every table that is named
+  bool all_written_ = false;  // every table that is named, here or in the statements before
 };
 
 }  // namespace
