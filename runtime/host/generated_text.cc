@@ -87,6 +87,7 @@ _evenkeel() {{
     status) COMPREPLY=($(compgen -W "{}" -- "$word")) ;;
     top) COMPREPLY=($(compgen -W "{}" -- "$word")) ;;
     report) COMPREPLY=($(compgen -W "list show html export {}" -- "$word")) ;;
+    replay) COMPREPLY=($(compgen -f -W "{}" -- "$word")) ;;
     mixer) COMPREPLY=($(compgen -W "explain {}" -- "$word")) ;;
     completion) COMPREPLY=($(compgen -W "bash" -- "$word")) ;;
   esac
@@ -94,7 +95,7 @@ _evenkeel() {{
 complete -F _evenkeel evenkeel
 )",
       value_cases(), joined_commands(), options_of(kForRun), options_of(kForStatus),
-      options_of(kForTop), options_of(kForReport), options_of(kForMixer));
+      options_of(kForTop), options_of(kForReport), options_of(kForReplay), options_of(kForMixer));
 }
 
 std::string man_page() {
