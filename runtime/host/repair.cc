@@ -302,12 +302,15 @@ void Repair::end_differently(const std::string& while_doing) {
 void Repair::adopt(const Batch* batch, const std::string& while_doing) {
   ++parts_.stats.leaks;
   leaked_ = true;
-  const uint32_t source = leak_source();
-  if (source == UINT32_MAX) end_differently(while_doing);
-  parts_.replicas.set_primary(source);
+  const uint32_t decided = leak_source();
+  if (decided == UINT32_MAX) end_differently(while_doing);
+  parts_.replicas.set_primary(decided);
   // Before the evidence: asking for it resets the output areas. The state is decided already.
   release_agreed();
   Report report = open_report(record::LEAK, batch);
+  // Another one if that has died since: nobody can take a state that is gone.
+  const uint32_t source = leak_source();
+  if (source == UINT32_MAX) end_differently(while_doing);
   say("LEAK in batch {}: replicas differ even when {} runs alone; all take replica {}'s state",
       parts_.executor.batch(), while_doing, source);
   parts_.executor.adopt(source);

@@ -90,7 +90,8 @@ std::vector<Reports> reports_of(const Server& server, const std::string& kind) {
   };
   const Finished listed = run_to_end(words({"list", "--json"}));
   EXPECT_EQ(listed.ending.status, 0) << listed.err;
-  for (const auto& row : nlohmann::json::parse(listed.out).at("reports")) {
+  const auto list = nlohmann::json::parse(listed.out);
+  for (const auto& row : list.at("reports")) {
     if (row.at("kind") != kind) continue;
     Reports of_one{row.at("count"), {}};
     for (const auto& id : row.at("ids")) {

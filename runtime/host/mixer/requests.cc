@@ -11,10 +11,8 @@ void Requests::key(const Space& space, std::string_view bytes, mixer::Access acc
   if (texts_kept_) texts_.push_back(fmt::format("{}/{}", space.name, bytes));
 }
 
-void Requests::write_all() {
-  for (size_t k = requests_.back().first_key; k < keys_.size(); ++k) {
-    keys_[k].access = mixer::Access::kWrite;
-  }
+void Requests::write_from(size_t key) {
+  for (; key < keys_.size(); ++key) keys_[key].access = mixer::Access::kWrite;
 }
 
 void Requests::resume(std::string_view kind, Reach reach, std::span<const mixer::Key> keys) {

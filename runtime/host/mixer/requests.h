@@ -47,7 +47,7 @@ class Requests {
   // Of the request that began last, as all that follow.
   void name(std::string_view kind) { requests_.back().kind = kind; }
   void key(const Space& space, std::string_view bytes, mixer::Access access);
-  void write_all();  // all its keys are written
+  void write_from(size_t key);  // this key and those behind it are written
   void unknown() { reach(Reach::kUnknown); }
   void everything() { reach(Reach::kEverything); }
   void reach(Reach reach) { requests_.back().reach = std::max(requests_.back().reach, reach); }

@@ -105,9 +105,10 @@ class Statement {
     word_ = words_.next();
     if (word_.end) return false;
     if (is(";")) return true;
+    const size_t first_key = out_.keys().size();
     begin();
     while (!word_.end && !is(";")) step();
-    if (all_written_) out_.write_all();
+    if (all_written_) out_.write_from(first_key);
     return !word_.end;
   }
 

@@ -55,7 +55,7 @@ TEST(Sql, StringsAndCommentsSayNothing) {
 }
 
 TEST(Sql, SeveralStatements) {
-  EXPECT_EQ(tables_of("BEGIN; SELECT * FROM a; UPDATE b SET x = 1; COMMIT;"), "W:a W:b");
+  EXPECT_EQ(tables_of("BEGIN; SELECT * FROM a; UPDATE b SET x = 1; COMMIT;"), "R:a W:b");
   EXPECT_EQ(tables_of("INSERT INTO b VALUES (1); SELECT * FROM a"), "W:b R:a");
 }
 
