@@ -23,6 +23,7 @@
 
 #include "runtime/wire_files.h"
 #include "runtime/wire_guard.h"
+#include "runtime/wire_order.h"
 #include "runtime/wire_state.h"
 #include "runtime/wire_waits.h"
 #include "runtime/wire_watch.h"
@@ -40,7 +41,6 @@ constexpr char kEnvReplica[] = "EVENKEEL_REPLICA";  // decimal index
 constexpr char kEnvTarget[] = "EVENKEEL_TARGET";    // base name of the server, or absent: the first
 
 constexpr uint32_t kMaxReplicas = 8;        // more: refused by the command line
-constexpr uint32_t kMaxThreads = 4096;      // more: clone() fails with EAGAIN, as at RLIMIT_NPROC
 constexpr uint32_t kMaxInputs = 16384;      // more: the rest waits for the next batch
 constexpr uint64_t kInputBytes = 16 << 20;  // more: the rest waits for the next batch
 // A connection's data per batch. A larger request arrives as several batches, as TCP would have it.
@@ -55,8 +55,8 @@ constexpr uint32_t kMaxLeaves = 65536;  // changed pages listed in a report; mor
 constexpr uint32_t kMaxDumpPages = 64;  // pages shown whole in a report
 constexpr uint32_t kMaxObjects = 64;    // heap objects shown per dumped page
 constexpr uint32_t kMaxNamedObjects = 1024;  // more: not named
-constexpr uint32_t kMaxRegions = 1024;  // memory regions named for reports; more: not named
-constexpr uint32_t kMaxSyscalls = 512;  // x86-64 has fewer
+constexpr uint32_t kMaxRegions = 1024;       // memory regions named for reports; more: not named
+constexpr uint32_t kMaxSyscalls = 512;       // x86-64 has fewer
 constexpr uint32_t kMaxUnhandledNames = 64;  // unsupported uses that are not a whole syscall
 constexpr uint32_t kExternalBytes = 4096;    // payload of an external call, each way
 
@@ -296,38 +296,6 @@ struct ExternalCall {
   uint32_t out_bytes;
   uint8_t in[kExternalBytes];
   uint8_t out[kExternalBytes];
-};
-
-// ---------------------------------------------------------------- order log
-
-// The primary appends, followers read. Thread logs are chains of segments; all are reset by the
-// primary when it starts a command, which it tells by log_sequence.
-constexpr uint32_t kSegmentEntries = 1024;
-constexpr uint32_t kMaxSegments = 32768;  // 32 Mi entries a batch; more: overflow, the rest of
-                                          // the batch runs unordered and is repaired if it differs
-constexpr uint32_t kMaxThreadSegments = 4096;  // 4 Mi entries a thread and batch; more: overflow
-
-struct OrderEntry {
-  // (version << 8 | tag): the version word that the operation saw in its object, and a tag of the
-  // kind of operation.
-  uint32_t what;
-  uint32_t reserved;
-  uint64_t object;  // address of the version word, the same in all replicas; 0: takes no turn
-};
-struct ThreadLog {
-  // (command sequence << 32 | entries). A stale sequence means empty.
-  std::atomic<uint64_t> published;
-  uint32_t segment[kMaxThreadSegments];
-};
-struct OrderLog {
-  std::atomic<uint32_t> segments_used;
-  // 1: the log is full, or (set by the coordinator, which then bumps and wakes log_quiet) the
-  // primary died: followers run the rest of the batch unordered.
-  std::atomic<uint32_t> overflow;
-  // (command sequence << 32 | groups): how often the primary has been quiescent in this command.
-  std::atomic<uint64_t> groups;
-  OrderEntry entry[kMaxSegments][kSegmentEntries];
-  ThreadLog thread[kMaxThreads];
 };
 
 // ---------------------------------------------------------------- reports

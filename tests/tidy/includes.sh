@@ -10,9 +10,10 @@ cd "$1"
 # longest matching row.
 rules='
   runtime/wire.h     runtime/wire_files.h runtime/wire_guard.h runtime/wire_waits.h
-  runtime/wire.h     runtime/wire_state.h runtime/wire_watch.h
+  runtime/wire.h     runtime/wire_order.h runtime/wire_state.h runtime/wire_watch.h
   runtime/wire_files.h
   runtime/wire_guard.h
+  runtime/wire_order.h
   runtime/wire_waits.h
   runtime/wire_state.h
   runtime/wire_watch.h
