@@ -85,6 +85,7 @@ bool Diagnosis::wants(const Report& report) {
   if (options_.diagnose_limit == 0 || worker_ > 0 || report.id().empty() || report.forced()) {
     return false;
   }
+  if (options_.report_bytes != record::FULL) return false;  // it writes memory to the disk
   if (tries_.size() >= kMaxSignatures) tries_.clear();
   uint32_t& tries = tries_[report.signature()];
   if (tries >= kTriesPerSignature || !limit_.admit(monotonic_ns())) return false;

@@ -48,6 +48,9 @@ void init_order(wire::Deck& deck, uint32_t replica);
 // Pump only. `sequence` is the command's; kRecord resets the log for it.
 void begin_order(OrderMode mode, uint32_t sequence);
 [[nodiscard]] OrderMode order_mode();
+// Where replicas are compared and nothing is logged. A single one counts on: the guard tells by the
+// versions who had a lock before whom.
+[[nodiscard]] bool versions_stand_still();
 [[nodiscard]] uint32_t order_sequence();  // 0 during start-up
 [[nodiscard]] uint64_t ordered_operations();
 

@@ -23,7 +23,7 @@ struct Spin {
   // The version competes with mark(), so it moves by compare-exchange too; seq_cst as passed_at()
   // asks.
   void passed() {
-    if (sched::order_mode() == sched::OrderMode::kFree) return;
+    if (sched::versions_stand_still()) return;
     uint32_t seen = atomic().load(std::memory_order_relaxed);
     uint32_t next = 0;
     do {
