@@ -290,9 +290,7 @@ void begin_order(OrderMode mode, uint32_t sequence) {
 }
 
 OrderMode order_mode() { return g.mode; }
-bool versions_stand_still() {
-  return g.mode == OrderMode::kFree && g.deck->boot.replica_count > 1;
-}
+bool versions_stand_still() { return g.mode == OrderMode::kFree && g.deck->boot.replica_count > 1; }
 uint32_t order_sequence() { return g.sequence; }
 
 uint64_t ordered_operations() { return operations_done(); }
