@@ -43,11 +43,6 @@ int real_flags(const Request& request) {
   return static_cast<int>((request.flags & ~kOurs) | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 }
 
-bool has_prefix(const char* path, const char* prefix) {
-  while (*prefix != '\0' && *path == *prefix) ++path, ++prefix;
-  return *prefix == '\0';
-}
-
 long refuse_special(int fd, const char* what) {
   sys::close(fd).ignore();
   count_unhandled(what);

@@ -16,10 +16,6 @@ namespace {
 // The kernel hands out a page of a sequence file at a time, more only of long lines.
 constexpr uint32_t kPieceBytes = 4096;
 
-bool has_prefix(const char* path, const char* prefix) {
-  return std::strncmp(path, prefix, std::strlen(prefix)) == 0;
-}
-
 void scatter(const uint8_t* from, uint64_t bytes, const Buffers& out) {
   for (uint32_t i = 0; i < out.count && bytes != 0; ++i) {
     const uint64_t piece = std::min<uint64_t>(bytes, out.vectors[i].iov_len);
@@ -30,6 +26,10 @@ void scatter(const uint8_t* from, uint64_t bytes, const Buffers& out) {
 }
 
 }  // namespace
+
+bool has_prefix(const char* path, const char* prefix) {
+  return std::strncmp(path, prefix, std::strlen(prefix)) == 0;
+}
 
 bool is_generated_path(const char* path) {
   return has_prefix(path, "/proc/") || has_prefix(path, "/sys/");

@@ -9,6 +9,7 @@
 
 namespace evenkeel::kernel {
 
+[[nodiscard]] bool has_prefix(const char* path, const char* prefix);
 [[nodiscard]] bool is_generated_path(const char* path);
 // Whether a descriptor opened there with `open_flags` can be read as such. Otherwise (written to,
 // or a stream) it stays real.

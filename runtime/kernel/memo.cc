@@ -67,20 +67,7 @@ void announce() {
 }
 
 // Opening may create.
-bool changes_files(wire::FileOp op) {
-  switch (op) {
-    case wire::FileOp::kStat:
-    case wire::FileOp::kStatx:
-    case wire::FileOp::kStatfs:
-    case wire::FileOp::kAccess:
-    case wire::FileOp::kReadlink:
-    case wire::FileOp::kDirectory:
-    case wire::FileOp::kSize:
-      return false;
-    default:
-      return true;
-  }
-}
+bool changes_files(wire::FileOp op) { return op == wire::FileOp::kOpen || changes_something(op); }
 
 MemoReply execute(const Key& key, uint32_t payload_room, MemoBody body, void* context) {
   MemoList list(deck().files);

@@ -46,6 +46,8 @@ class MemoList {
   wire::FileMemos& memos_;
 };
 
+// Whether a repetition that does not make such a call leaves something behind.
+[[nodiscard]] bool changes_something(wire::FileOp op);
 [[nodiscard]] bool same_call(const wire::FileMemo& memo, const MemoList::Key& key);
 
 // Digest of a call's arguments.

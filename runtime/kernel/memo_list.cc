@@ -2,7 +2,6 @@
 #include "runtime/kernel/memo.h"
 
 namespace evenkeel::kernel {
-namespace {
 
 bool changes_something(wire::FileOp op) {
   switch (op) {
@@ -20,8 +19,6 @@ bool changes_something(wire::FileOp op) {
       return true;
   }
 }
-
-}  // namespace
 
 bool same_call(const wire::FileMemo& memo, const MemoList::Key& key) {
   return memo.op == key.op && memo.arguments == key.arguments;
