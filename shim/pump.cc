@@ -27,6 +27,7 @@
 #include "shim/state_transfer.h"
 #include "shim/used_memory.h"
 #include "shim/watch.h"
+#include "snapshot/core_file.h"
 #include "snapshot/snapshot.h"
 #include "verify/verify.h"
 
@@ -311,6 +312,7 @@ void begin_execution() {
     const bool lost = g.deck->primary_lost.load(std::memory_order_acquire) == g.sequence;
     if (lost && !was_primary && primary()) inherit_commit();
   }
+  if (command().let_crash != 0) snapshot::shrink_core_file();
   guard::begin();
   sched::set_parallelism(parallelism());
   kernel::begin_command(command());
@@ -350,7 +352,10 @@ void join_others() {
 }
 
 [[noreturn]] void leave() {
-  if (command().exit_signal != 0) kernel::die_by(command().exit_signal);
+  if (command().exit_signal != 0) {
+    primary() ? snapshot::shrink_core_file() : kernel::leave_no_core_file();
+    kernel::die_by(command().exit_signal);
+  }
   sys::exit_group(command().exit_status);
 }
 

@@ -8,12 +8,36 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <fstream>
+#include <string>
 
 #include "runtime/host/clock.h"
 #include "runtime/host/futex.h"
 #include "runtime/host/refusal.h"
 
 namespace evenkeel::host {
+namespace {
+
+constexpr uint64_t kCoreFilePollNs = 100'000'000;
+
+bool ends_within(const Fd& pidfd, uint64_t timeout_ns) {
+  pollfd ended{pidfd.get(), POLLIN, 0};
+  int count = 0;
+  do {
+    count = ::poll(&ended, 1, static_cast<int>(timeout_ns / kNsPerMs));
+  } while (count < 0 && errno == EINTR);
+  return count != 0;
+}
+
+bool dumps_core(pid_t pid) {
+  std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line == "CoreDumping:\t1") return true;
+  }
+  return false;
+}
+
+}  // namespace
 
 void Replicas::start(const Launch& what) {
   primary_ = 0;
@@ -160,10 +184,9 @@ bool Replicas::wait_for_exit(uint64_t timeout_ns) {
     if (!live(i)) kill(i);  // a replacement that has not joined obeys no command
     const Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, process.pid, 0)));
     const uint64_t now = monotonic_ns();
-    pollfd ended{pidfd.get(), POLLIN, 0};
-    const uint64_t left_ms = now < deadline ? (deadline - now) / kNsPerMs : 0;
-    while (::poll(&ended, 1, static_cast<int>(left_ms)) < 0 && errno == EINTR) {
-    }
+    uint64_t left_ns = now < deadline ? deadline - now : 0;
+    // A large core file takes its time, and half of one is worth nothing.
+    while (!ends_within(pidfd, left_ns) && dumps_core(server_pid(i))) left_ns = kCoreFilePollNs;
     if (!collect(process)) return false;
   }
   return true;

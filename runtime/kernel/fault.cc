@@ -1,6 +1,7 @@
 #include "runtime/kernel/fault.h"
 
 #include <signal.h>
+#include <sys/resource.h>
 
 #include <atomic>
 
@@ -69,6 +70,11 @@ bool crashes_pass() { return deck().command.let_crash != 0; }
 void restore_default_action(int signal) {
   const signals::Action action{};  // all zero is SIG_DFL
   sys::call(SYS_rt_sigaction, signal, sys::arg(&action), 0, sizeof action.mask).ignore();
+}
+
+void leave_no_core_file() {
+  const rlimit none{0, 0};
+  sys::call(SYS_prlimit64, 0, RLIMIT_CORE, sys::arg(&none), 0).ignore();  // lowering cannot fail
 }
 
 void die_by(int signal) {

@@ -31,6 +31,8 @@ void maybe_crash();
 [[nodiscard]] bool crashes_pass();
 // Gives the signal its real default action, for whoever then returns to the faulting instruction.
 void restore_default_action(int signal);
+// Of replicas that end together one writes the file that the bare server would.
+void leave_no_core_file();
 // Ends the process by the signal, raised on the calling kernel thread.
 [[noreturn]] void die_by(int signal);
 

@@ -1,7 +1,13 @@
 // Crashes and hangs, of one interleaving and of the server itself, as its clients see them.
+#include <elf.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
+#include <algorithm>
 #include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
 
 #include "tests/e2e/scale.h"
 #include "tests/support/memcache_client.h"
@@ -9,6 +15,8 @@
 
 namespace evenkeel::test {
 namespace {
+
+namespace fs = std::filesystem;
 
 Words faulty(const Words& extra = {}) {
   Words words{EVENKEEL_BIN_DIR "/e2e_faulty_server", "{port}"};
@@ -84,6 +92,68 @@ TEST(Faults, WithOnPoisonCrashTheServerEndsAsTheBareOneDoes) {
                                       server.state_dir(), "--name", server.name()});
     EXPECT_NE(list.out.find("fault"), std::string::npos) << list.out;
   }
+}
+
+// Where core files go and how large they may be is inherited by the server.
+class CoreFiles {
+ public:
+  CoreFiles() : old_directory_(fs::current_path()) {
+    ::getrlimit(RLIMIT_CORE, &old_limit_);
+    const rlimit wanted{old_limit_.rlim_max, old_limit_.rlim_max};
+    ::setrlimit(RLIMIT_CORE, &wanted);
+    fs::current_path(directory_.path());
+  }
+  ~CoreFiles() {
+    fs::current_path(old_directory_);
+    ::setrlimit(RLIMIT_CORE, &old_limit_);
+  }
+  CoreFiles(const CoreFiles&) = delete;
+  CoreFiles& operator=(const CoreFiles&) = delete;
+
+  [[nodiscard]] std::vector<fs::path> found() const {
+    return {fs::directory_iterator(directory_.path()), fs::directory_iterator()};
+  }
+  // The kernel keeps them for itself, or the limit on them cannot be raised.
+  static bool refused() {
+    std::string pattern;
+    std::getline(std::ifstream("/proc/sys/kernel/core_pattern"), pattern);
+    rlimit limit{};
+    ::getrlimit(RLIMIT_CORE, &limit);
+    return limit.rlim_max == 0 || pattern.empty() || pattern[0] == '|' || pattern[0] == '/';
+  }
+
+ private:
+  TemporaryDirectory directory_;
+  fs::path old_directory_;
+  rlimit old_limit_{};
+};
+
+// The bytes that an ELF core file claims to have, from its program headers.
+uint64_t claimed_bytes(const fs::path& core) {
+  std::ifstream file(core, std::ios::binary);
+  Elf64_Ehdr header{};
+  file.read(reinterpret_cast<char*>(&header), sizeof header);
+  if (!file || std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) return 0;
+  file.seekg(static_cast<std::streamoff>(header.e_phoff));
+  uint64_t bytes = 0;
+  for (int i = 0; i < header.e_phnum; ++i) {
+    Elf64_Phdr part{};
+    file.read(reinterpret_cast<char*>(&part), sizeof part);
+    bytes = std::max(bytes, part.p_offset + part.p_filesz);
+  }
+  return bytes;
+}
+
+TEST(Faults, WithOnPoisonCrashThereIsOneWholeCoreFile) {
+  if (CoreFiles::refused()) GTEST_SKIP() << "core files do not go to the working directory here";
+  const CoreFiles files;
+  Server server = Server::evenkeel({"--on-poison", "crash"}, faulty());
+  EXPECT_TRUE(Client(server).is_cut_off_by("segv"));
+  EXPECT_EQ(server.process().wait(), (Ending{.signal = SIGSEGV}));
+  const auto found = files.found();
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(fs::file_size(found[0]), claimed_bytes(found[0]));
+  EXPECT_LT(fs::file_size(found[0]), uint64_t{1} << 30) << "what lies in reserve is in it";
 }
 
 TEST(Faults, HandlersThatMeanToGoOnDo) {
