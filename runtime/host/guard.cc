@@ -108,14 +108,23 @@ bool Guard::suspects(uint32_t primary) {
   accused_.clear();
   const uint32_t suspects = std::min(result.suspects, wire::kMaxInterleavings);
   accused_.assign(result.suspect, result.suspect + suspects);
-  const uint32_t learnt = std::min(result.learnt, wire::kMaxInterleavings);
-  for (uint32_t i = 0; i < learnt; ++i) {
+  add_audits(result);
+  return !accused_.empty();
+}
+
+// A batch that is executed again anyway tests them for nothing.
+void Guard::add_audits(const wire::GuardResult& result) {
+  const bool free = !accused_.empty();
+  audit_credit_ = std::min(audit_credit_ + 1, kMaxSavedAudits * kBatchesPerAudit);
+  const bool allowed = free || audit_credit_ >= kBatchesPerAudit;
+  const size_t suspects = accused_.size();
+  for (uint32_t i = 0; i < std::min(result.learnt, wire::kMaxInterleavings); ++i) {
     const uint64_t key = result.learnt_key[i];
-    if (!interleavings_.sighted(key)) continue;
+    if (!interleavings_.sighted(key) || !allowed) continue;
     const Interleavings::Standing& s = *interleavings_.find(key);
     accused_.push_back({key, s.before, s.between, s.after, 0, 0, 0});
   }
-  return !accused_.empty();
+  if (!free && accused_.size() != suspects) audit_credit_ -= kBatchesPerAudit;
 }
 
 void Guard::begin_trial(uint32_t primary, Report& report) {

@@ -25,6 +25,10 @@ namespace evenkeel::host {
 
 class Guard {
  public:
+  // Tests of what is learnt are executions too: one in so many batches, all that are due together.
+  static constexpr uint64_t kBatchesPerAudit = 4096;
+  static constexpr uint64_t kMaxSavedAudits = 16;  // right away, when much is new
+
   Guard(wire::Deck& deck, Stats& stats, wire::Guard mode, std::filesystem::path file);
 
   // The replicas are up, with `pid` for addresses; the deck may be new.
@@ -46,6 +50,7 @@ class Guard {
  private:
   static constexpr int kMaxShown = 8;  // interleavings of a report
 
+  void add_audits(const wire::GuardResult& result);
   void load();
   void restore(const StoredInterleaving& stored);
   void keep();
@@ -64,6 +69,7 @@ class Guard {
   Interleavings interleavings_;
   std::vector<StoredInterleaving> absent_;  // of modules that are not loaded: kept as they are
 
+  uint64_t audit_credit_ = kMaxSavedAudits * kBatchesPerAudit;  // batches
   bool on_trial_ = false;
   bool first_sight_ = false;  // of one of the accused
   std::vector<wire::Interleaving> accused_;

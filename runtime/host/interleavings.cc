@@ -53,7 +53,8 @@ Interleavings::Change Interleavings::judge(const wire::Interleaving& suspect, bo
     return unlearn(*standing);
   }
   if (standing->learnt) {
-    standing->next_audit *= kAuditGrowth;
+    // Due audits wait for one another, and sightings go on.
+    standing->next_audit = std::max(standing->next_audit, standing->sightings) * kAuditGrowth;
     return Change::kNone;
   }
   if (++standing->harmless < row_needed(*standing)) return Change::kNone;

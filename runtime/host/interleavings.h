@@ -10,8 +10,9 @@
 //                    many data, two inputs seldom meant the same, and one batch proves little;
 //   kRowOfConvicted  if an answer was changed with it.
 // What does harm in a share p of its batches is learnt with probability (1 - p)^row. Therefore a
-// learnt one is put to the test again at its 64th, 256th, 1,024th... next sighting, and unlearnt by
-// one changed answer; so it is when a batch with it diverges. Each time its row is twice as long.
+// learnt one is put to the test again at its 64th, 256th, 1,024th... next sighting (or later: the
+// guard has a budget of tests), and unlearnt by one changed answer; so it is when a batch with it
+// diverges. Each time its row is twice as long.
 //
 // Threads: the coordinator's only one. Memory: kMaxStandings entries.
 // Errors:  beyond that an interleaving stays suspect for ever.

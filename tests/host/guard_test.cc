@@ -155,6 +155,24 @@ TEST_F(GuardTest, AnAuditThatFailsUnlearns) {
   EXPECT_TRUE(batch(guard, suspect(0), "41", "42"));
 }
 
+// Each would be due at its 64th sighting: without a budget there were a hundred tests.
+TEST_F(GuardTest, AuditsAreFewHoweverMuchIsLearnt) {
+  constexpr uint64_t kLearnt = 100;
+  Guard guard = make(wire::Guard::kLearn);
+  for (uint64_t i = 0; i < kLearnt; ++i) {
+    ASSERT_GT(batches_until_learnt(guard, suspect(i * 4)), 0U);
+  }
+  uint64_t audits = 0;
+  uint64_t batches = 0;
+  for (uint32_t round = 0; round < Interleavings::kFirstAudit; ++round) {
+    for (uint64_t i = 0; i < kLearnt; ++i, ++batches) {
+      if (batch(guard, suspect(i * 4), "same", "same")) ++audits;
+    }
+  }
+  EXPECT_GT(audits, 0U);
+  EXPECT_LE(audits, Guard::kMaxSavedAudits + batches / Guard::kBatchesPerAudit);
+}
+
 TEST_F(GuardTest, WhatWasLearntIsKnownToTheNextRun) {
   {
     Guard guard = make(wire::Guard::kLearn);
