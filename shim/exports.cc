@@ -10,6 +10,7 @@
 #include "runtime/sched/acquisitions.h"
 #include "runtime/sched/order.h"
 #include "runtime/sync/sync.h"
+#include "shim/c11_threads.h"
 #include "shim/mode.h"
 #include "shim/real.h"
 #include "shim/thread_hooks.h"
@@ -40,6 +41,11 @@ inline T leave(T result) {
   return result;
 }
 
+// The same for functions that return nothing.
+struct Leaving {
+  ~Leaving() { evenkeel::sched::await_closing(); }
+};
+
 // Of functions that acquire a lock the call site is noted.
 consteval bool acquires(std::string_view name) {
   return name.ends_with("lock") && !name.ends_with("unlock");
@@ -65,6 +71,15 @@ consteval bool acquires(std::string_view name) {
   EVENKEEL_EXPORT int name params {                                  \
     if (!evenkeel::shim::active()) return evenkeel::real::name args; \
     return leave(evenkeel::shim::call args);                         \
+  }
+#define EVENKEEL_C11(result, name, params, args)                                                \
+  EVENKEEL_EXPORT result name params {                                                          \
+    if (!evenkeel::shim::active()) return evenkeel::real::name args;                            \
+    if constexpr (acquires(#name)) {                                                            \
+      evenkeel::sched::note_call_site(__builtin_return_address(0), __builtin_frame_address(0)); \
+    }                                                                                           \
+    const Leaving leaving;                                                                      \
+    return evenkeel::shim::c11::name args;                                                      \
   }
 #define EVENKEEL_FIRST(name, call, params, args)          \
   EVENKEEL_EXPORT int name params {                       \

@@ -24,6 +24,7 @@ void* next(const char* name) {
 #define EVENKEEL_SEM(name, call, params, args) EVENKEEL_SLOT(int, name, params, args)
 #define EVENKEEL_HOOK(name, call, params, args) EVENKEEL_SLOT(int, name, params, args)
 #define EVENKEEL_FIRST(name, call, params, args) EVENKEEL_SLOT(int, name, params, args)
+#define EVENKEEL_C11(result, name, params, args) EVENKEEL_SLOT(result, name, params, args)
 #define EVENKEEL_CALL(result, name, params, args, system_call) \
   EVENKEEL_SLOT(result, name, params, args)
 #include "shim/interposed.inc"

@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <threads.h>
 
 #include <ctime>
 
@@ -18,9 +19,11 @@ namespace evenkeel::real {
 #define EVENKEEL_SEM(name, call, params, args) EVENKEEL_SYNC(name, call, params, args)
 #define EVENKEEL_HOOK(name, call, params, args) EVENKEEL_SYNC(name, call, params, args)
 #define EVENKEEL_FIRST(name, call, params, args) EVENKEEL_SYNC(name, call, params, args)
-#define EVENKEEL_CALL(result, name, params, args, system_call) \
-  using name##_fn = result params;                             \
+#define EVENKEEL_C11(result, name, params, args) \
+  using name##_fn = result params;               \
   extern name##_fn* name;
+#define EVENKEEL_CALL(result, name, params, args, system_call) \
+  EVENKEEL_C11(result, name, params, args)
 #include "shim/interposed.inc"
 // Not replaced, but used.
 EVENKEEL_SYNC(pthread_clockjoin_np, -,
@@ -29,6 +32,7 @@ EVENKEEL_SYNC(pthread_clockjoin_np, -,
 #undef EVENKEEL_SEM
 #undef EVENKEEL_FIRST
 #undef EVENKEEL_HOOK
+#undef EVENKEEL_C11
 #undef EVENKEEL_CALL
 
 // The next definition of any symbol; fatal if there is none.
