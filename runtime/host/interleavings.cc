@@ -5,7 +5,8 @@
 namespace evenkeel::host {
 
 uint32_t Interleavings::row_needed(const Standing& standing) const {
-  uint32_t row = answers_changed_ ? kRow : kRowOfTrusted;
+  uint32_t row = learnt_ < kProven ? kRowOfTrusted : kRowOfProven;
+  if (answers_changed_) row = kRow;
   if (standing.striped) row = kRowOfStriped;
   if (standing.convicted) row = kRowOfConvicted;
   return row << std::min(standing.unlearnt, kMaxDoublings);

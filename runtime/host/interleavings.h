@@ -5,6 +5,8 @@
 // that it is harmless, other answers that it may not be (or that the order of the inputs mattered:
 // nobody can tell). It is learnt after so many harmless batches in a row:
 //   kRowOfTrusted    if no suspect batch of this server has ever changed an answer;
+//   kRowOfProven     if in addition kProven others have been learnt: rare ones keep turning up for
+//                    hours, and would cost a row each for what the frequent ones have shown;
 //   kRow             if some has, but never with this interleaving;
 //   kRowOfStriped    if it was seen at more than kFewLocks locks: where locks are many, each guards
 //                    many data, two inputs seldom meant the same, and one batch proves little;
@@ -27,6 +29,8 @@ namespace evenkeel::host {
 class Interleavings {
  public:
   static constexpr uint32_t kRowOfTrusted = 8;
+  static constexpr uint32_t kRowOfProven = 3;
+  static constexpr uint64_t kProven = 6;
   static constexpr uint32_t kRow = 64;
   static constexpr uint32_t kRowOfStriped = 256;
   static constexpr uint32_t kRowOfConvicted = 1024;

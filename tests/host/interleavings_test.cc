@@ -50,6 +50,16 @@ TEST(Interleavings, AServerWhoseAnswersChangedIsTrustedLess) {
   EXPECT_EQ(row_of(known, suspect(2)), Interleavings::kRow);
 }
 
+TEST(Interleavings, AServerWithARecordNeedsLess) {
+  Interleavings known;
+  for (uint64_t site = 1; site <= Interleavings::kProven; ++site) {
+    EXPECT_EQ(row_of(known, suspect(site)), Interleavings::kRowOfTrusted);
+  }
+  EXPECT_EQ(row_of(known, suspect(100)), Interleavings::kRowOfProven);
+  known.judge(suspect(101), false);
+  EXPECT_EQ(row_of(known, suspect(102)), Interleavings::kRow);
+}
+
 TEST(Interleavings, AtManyLocksABatchProvesLittle) {
   Interleavings known;
   for (uint64_t lock = 1; lock <= Interleavings::kFewLocks + 1; ++lock) {
