@@ -16,7 +16,7 @@ trap 'rm -rf "$scratch"' EXIT
 
 interposed() {
   sed -n 's/^EVENKEEL_\(SYNC\|SEM\|HOOK\|FIRST\)(\([A-Za-z0-9_]*\),.*/\2/p
-          s/^EVENKEEL_CALL([^,]*, *\([A-Za-z0-9_]*\),.*/\1/p' "$root/shim/interposed.inc"
+          s/^EVENKEEL_\(C11\|CALL\)([^,]*, *\([A-Za-z0-9_]*\),.*/\2/p' "$root/shim/interposed.inc"
   sed -n 's/^EVENKEEL_EXPORT [^(]*[ *]\([a-z_0-9]*\)(.*/\1/p' "$root/shim/heap_exports.cc" \
     "$root/shim/hint.cc"
   echo __libc_start_main
