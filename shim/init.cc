@@ -21,6 +21,7 @@
 #include "runtime/sched/carrier.h"
 #include "runtime/sched/clock.h"
 #include "runtime/sched/context.h"
+#include "runtime/sched/lanes.h"
 #include "runtime/sched/lock.h"
 #include "runtime/sched/order.h"
 #include "runtime/sync/sync.h"
@@ -142,6 +143,7 @@ Range initial_stack() {
 void build_kernel(wire::Deck& deck) {
   arena::init();
   sched::init_threads();
+  sched::init_lanes(deck.boot.order == wire::Order::kIndependent);
   sched::init_timers();
   sched::init_order(deck, replica_number());
   kernel::set_memory_hooks(kMemoryHooks);

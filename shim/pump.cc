@@ -15,6 +15,7 @@
 #include "runtime/kernel/memory.h"
 #include "runtime/kernel/process.h"
 #include "runtime/sched/carrier.h"
+#include "runtime/sched/lanes.h"
 #include "runtime/sched/lock.h"
 #include "runtime/sched/order.h"
 #include "runtime/sched/timers.h"
@@ -110,7 +111,9 @@ bool start_group() {
     const wire::Input* inputs = g.deck->inputs + c.first_input;
     const uint32_t group = inputs[g.next_input].group;
     while (g.next_input < c.input_count && inputs[g.next_input].group == group) {
-      kernel::deliver(inputs[g.next_input++]);
+      const wire::Input& input = inputs[g.next_input++];
+      if (input.kind == wire::InputKind::kOpened) sched::prepare_lane(input.channel);
+      kernel::deliver(input);
     }
     return true;
   }

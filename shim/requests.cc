@@ -15,6 +15,7 @@
 #include "runtime/kernel/wait.h"
 #include "runtime/sched/acquisitions.h"
 #include "runtime/sched/carrier.h"
+#include "runtime/sched/lanes.h"
 #include "runtime/sched/lock.h"
 #include "runtime/sched/order.h"
 #include "runtime/wire_requests.h"
@@ -39,7 +40,6 @@ struct Footprint {
 struct Table {
   uint32_t waiting;
   uint64_t groupings;
-  uint32_t holders[heap::kConnectionLanes];  // of each lane: thread + 1, or 0
   Footprint* footprints[wire::kMaxThreads];  // made when a thread begins its first request
 };
 constinit Table* g_table = nullptr;  // set once by init_requests()
@@ -56,10 +56,6 @@ struct Waiter {
 constinit Waiter g_waiters[wire::kMaxThreads] = {};
 constinit uint32_t g_waiter_count = 0;
 
-uint32_t slot_of(wire::Channel channel) {
-  return static_cast<uint32_t>(channel & ((1U << wire::kChannelSlotBits) - 1));
-}
-uint32_t number_of(const Thread& thread) { return sched::index_of(thread.id) + 1; }
 Footprint& footprint_of(const Thread& thread) {
   return *g_table->footprints[sched::index_of(thread.id)];
 }
@@ -67,16 +63,6 @@ Footprint& footprint_of(const Thread& thread) {
 void forget_footprint(Footprint& footprint) {
   footprint.count = 0;
   footprint.everything = false;
-}
-
-// ---- lanes
-
-// Lock held. A thread that ended within its request has left its number behind.
-bool holds(uint32_t number, uint32_t slot) {
-  if (number == 0) return false;
-  const Thread& holder = sched::thread(sched::ThreadId{number - 1});
-  return holder.state != sched::ThreadState::kDead && holder.request_depth != 0 &&
-         slot_of(holder.request) == slot;
 }
 
 // Lock held on entry, not on return.
@@ -92,23 +78,22 @@ void park(Footprint& footprint, Wait wait) {
   sched::unlock();
 }
 
+// ---- lanes
+
 // Where no order is kept, lanes would race for their first segments: the pump takes them. Also for
 // one thread at a time, as long as another replica may run many.
 bool lane_needs_pump(heap::LaneId lane) {
   return !heap::prepared(lane) && sched::order_mode() == sched::OrderMode::kFree;
 }
 
-void take_lane(Thread& me, wire::Channel channel) {
-  const uint32_t slot = slot_of(channel);
-  if (channel == 0 || slot >= heap::kConnectionLanes) return;
-  const auto lane = heap::LaneId{heap::kThreadLanes + slot};
+void enter_lane(Thread& me, wire::Channel channel) {
+  if (!sched::has_lane(channel)) return;
+  const heap::LaneId lane = sched::lane_of(channel);
   sched::lock();
-  uint32_t& holder = g_table->holders[slot];
-  if (holder != number_of(me) && holds(holder, slot)) {
+  if (!sched::take_lane(me, channel)) {
     sched::unlock();
     return kernel::count_unhandled("request begun by two threads");
   }
-  holder = number_of(me);
   if (lane_needs_pump(lane)) {
     park(footprint_of(me), Wait::kLane);
   } else {
@@ -118,14 +103,9 @@ void take_lane(Thread& me, wire::Channel channel) {
 }
 
 void leave_request(Thread& me) {
-  const uint32_t slot = slot_of(me.request);
-  sched::Guard guard;
-  if (slot < heap::kConnectionLanes && g_table->holders[slot] == number_of(me)) {
-    g_table->holders[slot] = 0;
-  }
   me.request = 0;
   me.request_depth = 0;
-  me.lane = sched::index_of(me.id);
+  sched::leave_lane(me);
 }
 
 // ---- the pump's side
@@ -162,7 +142,7 @@ void add(wire::Counter counter, uint64_t amount) {
 bool give_lanes() {
   list_waiters(Wait::kLane);
   for (uint32_t i = 0; i < g_waiter_count; ++i) {
-    heap::prepare(heap::LaneId{heap::kThreadLanes + slot_of(g_waiters[i].channel)});
+    heap::prepare(sched::lane_of(g_waiters[i].channel));
   }
   for (uint32_t i = 0; i < g_waiter_count; ++i) release(*g_waiters[i].thread);
   return g_waiter_count != 0;
@@ -260,11 +240,11 @@ void begin_request(int fd) {
     ++me.request_depth;
     return;
   }
-  if (me.request_depth != 0) leave_request(me);
+  leave_request(me);  // of another connection, or a lane that it borrowed
   me.request = channel;
   me.request_depth = 1;
   if (channel != 0) sched::begin_input(channel);
-  take_lane(me, channel);
+  enter_lane(me, channel);
 }
 
 void end_request() {

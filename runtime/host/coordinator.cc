@@ -76,11 +76,13 @@ Coordinator::Coordinator(const Options& options, std::string server_path,
       reports_(state_.reports(), options.report_bytes),
       guard_(*deck_, stats_, options.guard, state_.path() / "guard.json"),
       diagnosis_({*deck_, replicas_, executor_, reports_, launch_}, options_),
+      learning_(*deck_, replicas_, executor_, stats_, state_.path() / "mixer.learnt",
+                options.mixer == kLearnName),
       repair_({*deck_, replicas_, executor_, evidence_, release_, connections_, reports_, stats_,
-               guard_, diagnosis_},
+               guard_, diagnosis_, learning_},
               options),
       batch_(*deck_),
-      mixer_(make_mixer(options, stats_)),
+      mixer_(make_mixer(options, learning_.conflicts(), stats_)),
       admin_(state_),
       launch_{std::move(server_path), std::move(arguments), std::move(library), &deck_, &signals_,
               open_files_soft},
@@ -306,6 +308,7 @@ void Coordinator::run_batch(uint64_t now_ns) {
 void Coordinator::mix() {
   if (mixer_ == nullptr) return;
   const uint64_t started = monotonic_ns();
+  learning_.next_batch();
   mixer_->group(batch_);
   stats_.mix_ns += monotonic_ns() - started;
 }

@@ -17,6 +17,7 @@
 #include "runtime/host/guard.h"
 #include "runtime/host/live_view.h"
 #include "runtime/host/mixer/batch_mixer.h"
+#include "runtime/host/mixer/learning.h"
 #include "runtime/host/network.h"
 #include "runtime/host/options.h"
 #include "runtime/host/rejoin.h"
@@ -76,6 +77,7 @@ class Coordinator {
   ReportStore reports_;
   Guard guard_;
   Diagnosis diagnosis_;
+  Learning learning_;
   Repair repair_;
   Batch batch_;
   std::unique_ptr<BatchMixer> mixer_;  // null: --mixer none

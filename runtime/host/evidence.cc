@@ -75,6 +75,25 @@ void add_leaf(Report& report, uint64_t page,
 
 }  // namespace
 
+PageHashes hashes_that_differ(const wire::Deck& deck, uint32_t live_mask) {
+  PageHashes pages;
+  for_each_bit(live_mask, [&](uint32_t i) {
+    const wire::Report& listed = deck.replicas[i].report;
+    const uint32_t count = std::min(listed.leaf_count, wire::kMaxLeaves);
+    for (uint32_t k = 0; k < count; ++k) {
+      pages[listed.leaves[k].page].emplace_back(i, listed.leaves[k].hash);
+    }
+  });
+  const auto live = static_cast<size_t>(__builtin_popcount(live_mask));
+  std::erase_if(pages, [live](const auto& entry) {
+    const auto& hashes = entry.second;
+    const auto differs = [&](const auto& seen) { return !(seen.second == hashes[0].second); };
+    // Changed here but not there is a difference too.
+    return hashes.size() == live && std::none_of(hashes.begin(), hashes.end(), differs);
+  });
+  return pages;
+}
+
 Report Evidence::collect_silently(record::Kind kind, const Batch* batch) {
   Report report;
   report.set_kind(kind);
@@ -267,21 +286,12 @@ void Evidence::add_outputs(Report& report) {
 }
 
 std::vector<uint64_t> Evidence::differing_pages(Report& report) {
-  std::map<uint64_t, std::vector<std::pair<uint32_t, wire::Token>>> pages;  // replica and hash
   for_each_bit(replicas_.live_mask(), [&](uint32_t i) {
-    const wire::Report& listed = deck_.replicas[i].report;
-    report.set_pages_truncated(report.pages_truncated() || listed.leaves_truncated != 0);
-    const uint32_t count = std::min(listed.leaf_count, wire::kMaxLeaves);
-    for (uint32_t k = 0; k < count; ++k) {
-      pages[listed.leaves[k].page].emplace_back(i, listed.leaves[k].hash);
-    }
+    const bool truncated = deck_.replicas[i].report.leaves_truncated != 0;
+    report.set_pages_truncated(report.pages_truncated() || truncated);
   });
   std::vector<uint64_t> differing;
-  for (const auto& [page, hashes] : pages) {
-    const auto differs = [&](const auto& seen) { return !(seen.second == hashes[0].second); };
-    // Changed here but not there is a difference too.
-    const bool everywhere = hashes.size() == replicas_.live_count();
-    if (everywhere && std::none_of(hashes.begin(), hashes.end(), differs)) continue;
+  for (const auto& [page, hashes] : hashes_that_differ(deck_, replicas_.live_mask())) {
     differing.push_back(page);
     if (report.tree().leaves_size() < kMaxLeaves) add_leaf(report, page, hashes);
   }

@@ -2,6 +2,7 @@
 // What differs, found by asking the replicas: changed pages, then their bytes and heap objects,
 // then the outputs. Fills in a Report. Threads: the coordinator's only one, between an execution
 // and its rollback.
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,6 +15,10 @@
 #include "runtime/host/waits.h"
 
 namespace evenkeel::host {
+
+// The pages in which live replicas differ, by their last kDescribe, each with replicas and hashes.
+using PageHashes = std::map<uint64_t, std::vector<std::pair<uint32_t, wire::Token>>>;
+[[nodiscard]] PageHashes hashes_that_differ(const wire::Deck& deck, uint32_t live_mask);
 
 class Evidence {
  public:

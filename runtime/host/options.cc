@@ -167,9 +167,9 @@ constexpr OptionRow kOptions[] = {
      "execute a batch again, one input at a time, if one input took a lock twice and another took "
      "it in between; learn: until that has proved harmless",
      kForRun, false, set_guard},
-    {"mixer", "none|group-all|DIALECT|FILE", "none",
+    {"mixer", "none|group-all|DIALECT|FILE|learn", "none",
      "which requests of a batch may run together: all; or those that do not conflict, by the "
-     "protocol (DIALECT) or by rules (FILE)",
+     "protocol (DIALECT), by rules (FILE), or as divergences taught",
      kForRun, false, set_mixer},
     {"state-dir", "DIR", "$XDG_STATE_HOME/evenkeel; /var/lib/evenkeel for root",
      "where reports and the status socket live", kEverywhere, false, set_state_dir},

@@ -26,6 +26,8 @@ enum class Schedule : uint32_t {
   kSequential,  // one input at a time, one thread at a time: as a repair does it
 };
 
+constexpr char kLearnName[] = "learn";  // --mixer learn
+
 struct Options {
   uint32_t replicas = 2;
   wire::Order order = wire::Order::kRecorded;

@@ -102,8 +102,10 @@ void Repair::repair(Batch& batch, Verdict verdict, bool forced) {
   divergence ? ++parts_.stats.divergences : ++parts_.stats.faults;
   if (report.forced()) ++parts_.stats.forced;
   if (!report.forced()) parts_.guard.blame(parts_.replicas.primary());
+  if (divergence && !report.forced()) parts_.learning.begin(report);
   parts_.diagnosis.prepare(report, batch, sequence);
   reexecute(batch, &report);
+  parts_.learning.end(batch, report);
   save(report, outcome());
   parts_.diagnosis.begin(report, !leaked_ && !dropped_ && !left_standing_);
 }
@@ -162,6 +164,7 @@ bool Repair::settle(Batch& batch, uint32_t step, Verdict verdict) {
       wakeups_.add_outputs(parts_.deck.outputs[primary],
                            parts_.executor.result(primary).output_bytes);
       release_agreed();
+      if (step != kTimers) parts_.learning.executed(step);
       return true;
     }
     case Verdict::kExited:

@@ -18,6 +18,7 @@
 #include "runtime/host/executor.h"
 #include "runtime/host/guard.h"
 #include "runtime/host/lost_wakeups.h"
+#include "runtime/host/mixer/learning.h"
 #include "runtime/host/options.h"
 #include "runtime/host/rate_limit.h"
 #include "runtime/host/release.h"
@@ -39,6 +40,7 @@ class Repair {
     Stats& stats;
     Guard& guard;
     Diagnosis& diagnosis;
+    Learning& learning;
   };
 
   Repair(const Parts& parts, const Options& options)

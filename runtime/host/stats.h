@@ -25,6 +25,7 @@ struct Stats {
   uint64_t groups = 0;              // parallel groups made by the mixer
   uint64_t mixed_requests = 0;      // requests that it found
   uint64_t unknown_footprints = 0;  // inputs of which it could not tell what they touch
+  uint64_t mixer_learnt = 0;        // conflicts that it keeps apart because of divergences
 
   uint64_t deadlocks = 0;        // of the faults
   uint64_t lost_wakeups = 0;     // of the faults

@@ -136,6 +136,7 @@ json status_json(const wire::Deck& deck, const Replicas& replicas, const Stats& 
           {"mixer_groups", stats.groups},
           {"mixer_requests", stats.mixed_requests},
           {"mixer_unknown", stats.unknown_footprints},
+          {"mixer_learnt", stats.mixer_learnt},
           {"dirty_pages", stats.dirty_pages},
           {"unhandled_calls", unhandled_calls(deck, replicas.count())},
           {"breakdown", breakdown(deck, replicas, stats)}};

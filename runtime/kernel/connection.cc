@@ -12,6 +12,7 @@
 #include "runtime/kernel/state.h"
 #include "runtime/sched/acquisitions.h"
 #include "runtime/sched/clock.h"
+#include "runtime/sched/lanes.h"
 
 namespace evenkeel::kernel {
 namespace {
@@ -85,10 +86,14 @@ long read_connection(Object& object, const Buffers& out, uint32_t message_flags)
   if (c.connecting) return -EAGAIN;
   if (unread(c) == 0) {
     if (c.error != 0) return -take_error(c);
-    if (c.eof || c.shut_read) return 0;
+    if (c.eof || c.shut_read) {
+      sched::borrow_lane(c.channel);  // what is freed now has been the connection's
+      return 0;
+    }
     return out.total() == 0 ? 0 : -EAGAIN;
   }
   sched::begin_input(c.channel);
+  sched::borrow_lane(c.channel);
   const uint32_t taken = take_input(c, out, (message_flags & MSG_PEEK) == 0);
   resume_input(c);
   return taken;

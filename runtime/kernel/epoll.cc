@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "runtime/core/arena.h"
+#include "runtime/kernel/connection.h"
 #include "runtime/kernel/dispatch.h"
 #include "runtime/kernel/fd_table.h"
 #include "runtime/kernel/poll.h"
@@ -13,6 +14,7 @@
 #include "runtime/kernel/wait.h"
 #include "runtime/sched/acquisitions.h"
 #include "runtime/sched/carrier.h"
+#include "runtime/sched/lanes.h"
 #include "runtime/sched/lock.h"
 #include "runtime/sched/order.h"
 
@@ -257,6 +259,7 @@ long sys_epoll_ctl(const Call& call) {
   auto* set = object_as<Epoll>(call.integer(0), ObjectType::kEpoll);
   if (set == nullptr || object == &set->object) return -EINVAL;
   if (event == nullptr && operation != EPOLL_CTL_DEL) return -EFAULT;
+  sched::return_lane_of(channel_of(fd));  // its next turn may be another thread's
   OrderedGuard guard(*set->object.order, Tag::kObject);
   if (operation == EPOLL_CTL_ADD) return add_item(*set, *object, fd, *event);
   EpollItem* item = find_item(*set, *object, fd);

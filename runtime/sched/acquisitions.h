@@ -13,6 +13,7 @@
 #include <cstdint>
 
 #include "runtime/sched/carrier.h"
+#include "runtime/sched/lanes.h"
 #include "runtime/sched/thread.h"
 #include "runtime/wire.h"
 
@@ -66,7 +67,9 @@ inline void acquired(const uint32_t& version, bool shared) {
 
 inline void begin_input(wire::Channel channel) { self().input = channel; }
 inline void end_input() {
-  if (started()) self().input = 0;
+  if (!started()) return;
+  self().input = 0;
+  return_lane();
 }
 
 }  // namespace evenkeel::sched

@@ -62,7 +62,9 @@ struct Thread {
   // For annotated requests, see shim/requests.h.
   wire::Channel request;   // connection of the request that it is in
   uint32_t request_depth;  // 0: it is in none
-  uint32_t lane;           // of the heap: its own, or the request's
+  // See lanes.h.
+  uint32_t lane;       // of the heap, where it allocates: its own, or a connection's
+  uint32_t held_lane;  // 1 + slot of the connection whose lane nobody else may take; 0: none
 
   // For the serializability guard, see acquisitions.h.
   wire::Channel input;  // connection that it works for; 0: none

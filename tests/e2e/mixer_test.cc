@@ -50,7 +50,9 @@ TEST(Mixer, AWrongFootprintCostsNoRightAnswer) {
       Server::evenkeel({"--mixer", "memcached", "--mixer-lies", "10"}, store("lost-update"));
   const LoadResult load = run_load(server.port(), hot_counter(10000));
   EXPECT_EQ(load.status, 0) << load.complaints;
-  EXPECT_EQ(server.status().at("leaks"), 0) << server.status();
+  const auto status = server.status();
+  EXPECT_GT(status.at("divergences").get<int>() + status.at("suspects").get<int>(), 0) << status;
+  EXPECT_EQ(status.at("leaks"), 0) << status;
 }
 
 TEST(Mixer, ForcedRollbacksKeepTheStreams) {
@@ -87,6 +89,55 @@ TEST(Mixer, WhatIsNoProtocolIsServedAllTheSame) {
   const LoadResult load = run_load(server.port(), {"--requests", "500"});
   EXPECT_EQ(load.status, 0) << load.complaints;
   EXPECT_EQ(server.status().at("leaks"), 0) << server.status();
+}
+
+// A pool behind a queue, that nobody has annotated: which worker serves which connection is chance,
+// and no two replicas choose alike.
+Words pool() { return kvstore_command({"--bug", "none"}); }
+
+Words shared_keys(uint64_t requests) {
+  return {"--shared",
+          "--counters",
+          "8",
+          "--keys",
+          "32",
+          "--incr-fraction",
+          "0.4",
+          "--write-fraction",
+          "0.3",
+          "--connections",
+          "32",
+          "--requests",
+          std::to_string(requests)};
+}
+
+uint64_t number(const nlohmann::json& status, const char* name) {
+  return status.at(name).get<uint64_t>();
+}
+
+TEST(Mixer, ReplicasOfTheirOwnOrderAgreeWithoutAnnotations) {
+  Server server = Server::evenkeel({"--mixer", "memcached", "--order", "independent"}, pool());
+  const LoadResult load = run_load(server.port(), shared_keys(10000));
+  EXPECT_EQ(load.status, 0) << load.complaints;
+  const auto status = server.status();
+  EXPECT_LE(number(status, "divergences") * 100, number(status, "batches")) << status;
+  EXPECT_EQ(status.at("leaks"), 0) << status;
+}
+
+TEST(Mixer, LearnsWhatToKeepApart) {
+  const uint64_t requests = scale("EVENKEEL_LEARN_REQUESTS", 40000);
+  Server server = Server::evenkeel({"--mixer", "learn", "--order", "independent"}, pool());
+  EXPECT_EQ(run_load(server.port(), shared_keys(requests / 2)).status, 0);
+  const auto warm = server.status();
+  const LoadResult load = run_load(server.port(), shared_keys(requests));
+  EXPECT_EQ(load.status, 0) << load.complaints;
+  const auto status = server.status();
+  EXPECT_GT(number(warm, "divergences"), 0U) << warm;
+  EXPECT_GT(number(warm, "mixer_learnt"), 0U) << warm;
+  const uint64_t batches = number(status, "batches") - number(warm, "batches");
+  const uint64_t divergences = number(status, "divergences") - number(warm, "divergences");
+  EXPECT_LE(divergences, 1 + batches / 1000) << status;
+  EXPECT_EQ(status.at("leaks"), 0) << status;
 }
 
 }  // namespace

@@ -20,6 +20,7 @@ Stream& BatchMixer::stream_of(wire::Channel channel) {
 
 void BatchMixer::read(const Batch& batch, const wire::Input& input) {
   requests_.clear();
+  if (input.kind != wire::InputKind::kData) return dialect_->notice(input.kind, requests_);
   if (input.channel >= wire::kVirtualSocketBase) {  // the server is the client: answers to it
     requests_.begin("(answer)");
     return requests_.unknown();
@@ -46,17 +47,15 @@ void BatchMixer::maybe_lie(Footprint& footprint) {
 void BatchMixer::add_footprint(const Batch& batch, const wire::Input& input) {
   const auto first = static_cast<uint32_t>(keys_.size());
   Footprint footprint{first, first, false};
-  if (input.kind == wire::InputKind::kData) {
-    read(batch, input);
-    if (requests_.reach() == Reach::kUnknown) ++stats_.unknown_footprints;
-    footprint.everything = conflicts_with_everything();
-    if (!footprint.everything) {
-      const auto keys = requests_.keys();
-      keys_.insert(keys_.end(), keys.begin(), keys.end());
-      footprint.end_key = static_cast<uint32_t>(keys_.size());
-    }
-    maybe_lie(footprint);
+  read(batch, input);
+  if (requests_.reach() == Reach::kUnknown) ++stats_.unknown_footprints;
+  footprint.everything = conflicts_with_everything();
+  if (!footprint.everything) {
+    const auto keys = requests_.keys();
+    keys_.insert(keys_.end(), keys.begin(), keys.end());
+    footprint.end_key = static_cast<uint32_t>(keys_.size());
   }
+  if (input.kind == wire::InputKind::kData) maybe_lie(footprint);
   footprints_.push_back(footprint);
 }
 

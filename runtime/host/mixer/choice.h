@@ -4,14 +4,17 @@
 #include <string>
 
 #include "runtime/host/mixer/batch_mixer.h"
+#include "runtime/host/mixer/conflicts.h"
 #include "runtime/host/options.h"
 
 namespace evenkeel::host {
 
-// `name`: a built-in dialect or a rules file. Throws Refusal.
+// `name`: a built-in dialect, a rules file, or a file of what --mixer learn has learnt. Throws
+// Refusal.
 [[nodiscard]] std::unique_ptr<Dialect> make_dialect(const std::string& name);
 
-// Null: inputs are not mixed. Throws Refusal.
-[[nodiscard]] std::unique_ptr<BatchMixer> make_mixer(const Options& options, Stats& stats);
+// Null: inputs are not mixed. `learnt`, for --mixer learn, outlives it. Throws Refusal.
+[[nodiscard]] std::unique_ptr<BatchMixer> make_mixer(const Options& options,
+                                                     const Conflicts& learnt, Stats& stats);
 
 }  // namespace evenkeel::host

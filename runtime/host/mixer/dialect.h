@@ -17,6 +17,7 @@
 
 #include "mixer/mixer.h"
 #include "runtime/host/mixer/requests.h"
+#include "runtime/wire.h"
 
 namespace evenkeel::host {
 
@@ -50,6 +51,8 @@ class Dialect {
 
   // The next bytes of a connection; adds what is found in them to `out`.
   void read(Stream& stream, std::string_view bytes, Requests& out) const;
+  // Something else that happens to a connection: most protocols know no conflicts of that.
+  virtual void notice(wire::InputKind, Requests&) const {}
 
  protected:
   static constexpr size_t kIncomplete = 0;
