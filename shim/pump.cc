@@ -319,7 +319,10 @@ void begin_execution() {
   g.choked_released = false;
   g.executing = true;
   g.started_ns = sys::monotonic_ns();
-  if (command().watch != 0 && primary()) begin_watch();
+  if (command().watch != 0 && primary()) {
+    sched::run_early();
+    begin_watch();
+  }
 }
 
 // A replacement is about to read this process's memory, if it is the primary's. Whoever has just

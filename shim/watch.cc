@@ -37,6 +37,7 @@ struct Watching {
   uint64_t open[kMaxOpen];  // for the step under way
   wire::Access* access;     // of the step under way; null: to other bytes of the page
   uint64_t random;
+  uint64_t change_every;  // so many accesses, on average, threads change places
 };
 constinit Watching g{};
 
@@ -111,12 +112,29 @@ wire::Access& note(uint64_t address, bool write, uint32_t range, const ucontext_
   return access;
 }
 
+void run_others(Interruption&) { sched::yield(); }
+void run_all_others(Interruption&) { sched::yield_to_all(); }
+
 // xorshift64: the same seed makes the same choices.
-bool toss() {
+uint32_t random() {
   g.random ^= g.random << 13;
   g.random ^= g.random >> 7;
   g.random ^= g.random << 17;
-  return (g.random >> 32 & 1) != 0;
+  return static_cast<uint32_t>(g.random >> 32);
+}
+
+bool may_change_places(ucontext_t& context) {
+  return sched::carrier().current != nullptr && !in_runtime_text(reg(context, REG_RIP)) &&
+         !sched::lock_held_by_this_carrier() && sched::anything_ready();
+}
+
+// True: others run before the interrupted code goes on. Some windows want one step of another
+// thread, some all that the others can do.
+bool change_places(const siginfo_t& info, ucontext_t& context) {
+  if (!may_change_places(context) || random() % g.change_every != 0) return false;
+  const bool all = random() % 2 != 0;
+  interrupt(context, info, below_red_zone(context), all ? run_all_others : run_others);
+  return true;
 }
 
 void close_pages() {
@@ -131,6 +149,8 @@ void close_pages() {
 void begin_watch() {
   g = {};
   g.random = wanted().seed | 1;
+  // Where bytes are accessed often, a window may be cut to pieces by too many changes.
+  g.change_every = uint64_t{2} << random() % 3;
   notes().count = 0;
   for (size_t i = 0; i < range_count(); ++i) add_pages(wanted().ranges[i]);
   g.active = g.page_count != 0;
@@ -148,11 +168,13 @@ bool handle_watched_access(const siginfo_t& info, ucontext_t& context) {
   const auto address = reinterpret_cast<uint64_t>(info.si_addr);
   const uint64_t page = page_floor(address);
   if (!g.active || !is_watched(page) || g.open_count == kMaxOpen) return false;
+  const uint32_t range = range_of(address);
   const bool write = (reg(context, REG_ERR) & kWriteFault) != 0;
+  // Before the access: it faults again afterwards. Not between two operands of one instruction.
+  if (range != kNoRange && g.open_count == 0 && change_places(info, context)) return true;
   if (write) (void)snapshot::handle_write_fault(address);  // the tracker's page, too
   set_protection(page, PROT_READ | PROT_WRITE);
   g.open[g.open_count++] = page;
-  const uint32_t range = range_of(address);
   const bool threads = sched::carrier().current != nullptr;
   if (range != kNoRange && threads) g.access = &note(address, write, range, context);
   reg(context, REG_EFL) |= kTrapFlag;
@@ -166,12 +188,7 @@ bool handle_step(const siginfo_t& info, ucontext_t& context) {
   g.access = nullptr;
   if (access != nullptr) copy_value(access->range, access->after);
   close_pages();
-  const bool may_switch = access != nullptr && access->runtime == 0 &&
-                          !in_runtime_text(reg(context, REG_RIP)) &&
-                          !sched::lock_held_by_this_carrier() && sched::anything_ready();
-  if (may_switch && toss()) {
-    interrupt(context, info, below_red_zone(context), [](Interruption&) { sched::yield(); });
-  }
+  if (access != nullptr && access->runtime == 0) (void)change_places(info, context);
   return true;
 }
 

@@ -79,12 +79,17 @@ class Experiment {
 
   uint64_t site_of(const wire::Access& access) {
     const uint64_t code = access.registers[wire::kDwarfRegisters - 1];
-    if (is_server_code(code_.frame_of(code, false).module())) return site(code, false);
+    if (is_meant(code, false)) return site(code, false);
     const std::vector<uint64_t> frames = stacks_.walk(access);
     for (size_t i = 1; i < frames.size(); ++i) {
-      if (is_server_code(code_.frame_of(frames[i], true).module())) return site(frames[i], true);
+      if (is_meant(frames[i], true)) return site(frames[i], true);
     }
     return site(code, false);
+  }
+
+  bool is_meant(uint64_t address, bool is_return) {
+    return is_server_code(code_.frame_of(address, is_return).module()) &&
+           !code_.in_standard_library(address, is_return);
   }
 
   void keep(uint32_t number) {

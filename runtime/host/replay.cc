@@ -20,6 +20,7 @@ constexpr char kSamePlace[] = "replay where files and machine are as they were f
 
 // Before anything of the lab's takes a number.
 void become_like(const StateFile& state) {
+  disable_address_randomisation();
   imitate_inherited(state.text().at("inherited"));
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
@@ -67,7 +68,6 @@ int replay_command(const CommandLine& line) try {
   }
   const StateFile state(line.words[0]);
   check_builds(state);
-  disable_address_randomisation();
   become_like(state);
   Lab lab(state);
   const std::vector<wire::WatchedRange> ranges = ranges_of(state);
@@ -95,6 +95,7 @@ int replay_command(const CommandLine& line) try {
 int diagnose_command(const CommandLine& line) try {
   if (line.words.size() != 1) throw Refusal(kExitUsage, "diagnose wants one bundle", "");
   const StateFile state(line.words[0]);
+  check_builds(state);
   become_like(state);
   Lab lab(state);
   const record::Diagnosis found = diagnose(lab, ranges_of(state), ExperimentLimits{});

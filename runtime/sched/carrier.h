@@ -81,6 +81,8 @@ void suspend_locked();
 
 // Lock not held: lets others run first.
 void yield();
+// The same until none of them can go on without it. Serial replicas only.
+void yield_to_all();
 
 // Ends the execution early: ready threads are dropped, running ones are dropped at their next
 // suspension; then the pump runs. The state is good for nothing but a rollback.

@@ -102,11 +102,14 @@ void passed_at(const uint32_t& version, uint32_t seen, Tag tag);
 // Nobody needs such a thread to get on: all that others wait for is ordered, or a lock. But for
 // words in memory that the application spins on; so when nothing else can run and the primary's
 // group is complete, or somebody spins, one such thread is let go.
-extern bool g_replaying;
+extern bool g_closing;
 void await_closing_operation();
 inline void await_closing() {
-  if (g_replaying) await_closing_operation();
+  if (g_closing) await_closing_operation();
 }
+// Pump only, until the next begin_order(): threads do not wait for closing operations, but run as
+// early as the primary's may have.
+void run_early();
 // Whether a lock with this version word, of an operation of this kind, is held. Before any thread
 // runs; never called: no lock ever is.
 void set_lock_probe(bool (*held)(Tag tag, uint64_t version_word));
