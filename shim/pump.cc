@@ -136,6 +136,7 @@ void collect(wire::Result& result) {
   const auto collected = snapshot::collect(dirty);
   if (!collected.ok()) EVENKEEL_DIE("cannot collect dirty pages", "errno", collected.err());
   count(wire::kCountDirtyPages, dirty.count);
+  if (command().watch != 0 && primary()) note_written(dirty);
   result.dirty_pages = 0;
   apply_relaxed(verifying());
   if (!verifying()) return;

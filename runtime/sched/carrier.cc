@@ -3,6 +3,7 @@
 #include <linux/sched.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <atomic>
 
 #include "runtime/core/check.h"
@@ -184,6 +185,19 @@ void start(const Callbacks& callbacks, Thread* first) {
 }
 
 bool started() { return g.started; }
+
+// Mostly the one that was taken last.
+void gives_lock(const uint32_t& version) {
+  if (!g.started) return;
+  Thread& thread = self();
+  if (thread.locks_held == 0) return;
+  const uint32_t known = std::min(thread.locks_held, Thread::kMaxLocks);
+  --thread.locks_held;
+  uint32_t at = known;
+  while (at != 0 && thread.locks[at - 1] != &version) --at;
+  if (at == 0) return;
+  for (; at < known; ++at) thread.locks[at - 1] = thread.locks[at];
+}
 
 void add_carriers(uint32_t count) {
   while (g.count < count && g.count < kMaxCarriers) {

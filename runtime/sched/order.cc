@@ -295,6 +295,8 @@ OrderMode order_mode() { return g.mode; }
 bool versions_stand_still() { return g.mode == OrderMode::kFree && g.deck->boot.replica_count > 1; }
 uint32_t order_sequence() { return g.sequence; }
 
+uint32_t operations_of(const Thread& thread) { return cursor_of(thread).count; }
+
 uint64_t ordered_operations() { return operations_done(); }
 
 void lock_ordered(uint32_t& version, Tag tag) {

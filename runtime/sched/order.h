@@ -53,6 +53,7 @@ void begin_order(OrderMode mode, uint32_t sequence);
 [[nodiscard]] bool versions_stand_still();
 [[nodiscard]] uint32_t order_sequence();  // 0 during start-up
 [[nodiscard]] uint64_t ordered_operations();
+[[nodiscard]] uint32_t operations_of(const Thread& thread);  // in this command
 
 // Takes the kernel lock when it is this operation's turn on `version`, and counts the operation.
 // Everything done before the unlock happens in the recorded order of that version word.
