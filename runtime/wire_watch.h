@@ -12,11 +12,12 @@ namespace evenkeel::wire {
 
 constexpr uint32_t kMaxWatched = 16;  // ranges; more: the first ones
 // Accesses kept of an execution, the last ones; those before are only counted.
-constexpr uint32_t kMaxAccesses = 512;
+constexpr uint32_t kMaxAccesses = 2048;
 // Of the stack, from the stack pointer upwards: enough for a few dozen frames of a server; what
 // does not fit ends the stack in the report.
 constexpr uint32_t kAccessStackBytes = 4096;
 constexpr uint32_t kAccessValueBytes = 16;  // of a range, from its begin
+constexpr uint32_t kAccessLocks = 8;        // held by the thread; more: the innermost are not told
 constexpr uint32_t kDwarfRegisters = 17;    // x86-64 psABI figure 3.36: rax .. r15, return address
 
 struct WatchedRange {
@@ -27,7 +28,7 @@ struct WatchedRange {
 struct Watch {  // written by the coordinator before a command with `watch`
   uint32_t count;
   uint32_t reserved;
-  uint64_t seed;
+  uint64_t seed;  // 0: threads do not change places
   WatchedRange ranges[kMaxWatched];
 };
 
@@ -40,13 +41,21 @@ struct Access {
   uint32_t runtime;  // 1: the virtual kernel's, on the thread's behalf
   uint8_t before[kAccessValueBytes];
   uint8_t after[kAccessValueBytes];
+  uint64_t locks[kAccessLocks];  // their version words, as in the order log
+  uint32_t lock_count;
+  uint32_t position;  // ordered operations that the thread had done in this command
   uint32_t stack_bytes;
   uint32_t reserved;
   uint8_t stack[kAccessStackBytes];
 };
 
+constexpr uint32_t kMaxWritten = 1024;  // pages; more: the first ones
+
 struct Accesses {
-  uint64_t count;  // of the execution; number n is in list[n % kMaxAccesses]
+  uint32_t written_count;
+  uint32_t reserved;
+  uint64_t written[kMaxWritten];  // hashed pages, whether they came out different or not
+  uint64_t count;                 // of the execution; number n is in list[n % kMaxAccesses]
   Access list[kMaxAccesses];
 };
 

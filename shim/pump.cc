@@ -140,6 +140,7 @@ void collect(wire::Result& result) {
   const auto collected = snapshot::collect(dirty);
   if (!collected.ok()) EVENKEEL_DIE("cannot collect dirty pages", "errno", collected.err());
   count(wire::kCountDirtyPages, dirty.count);
+  if (command().watch != 0 && primary()) note_written(dirty);
   result.dirty_pages = 0;
   apply_relaxed(verifying());
   if (!verifying()) return;
@@ -324,7 +325,10 @@ void begin_execution() {
   g.choked_released = false;
   g.executing = true;
   g.started_ns = sys::monotonic_ns();
-  if (command().watch != 0 && primary()) begin_watch();
+  if (command().watch != 0 && primary()) {
+    sched::run_early();
+    begin_watch();
+  }
 }
 
 // A replacement is about to read this process's memory, if it is the primary's. Whoever has just

@@ -10,6 +10,7 @@
 #include "runtime/kernel/kernel.h"
 #include "runtime/sched/carrier.h"
 #include "runtime/sched/lock.h"
+#include "runtime/sched/order.h"
 #include "shim/interruption.h"
 #include "shim/real_signals.h"
 #include "snapshot/snapshot.h"
@@ -37,8 +38,20 @@ struct Watching {
   uint64_t open[kMaxOpen];  // for the step under way
   wire::Access* access;     // of the step under way; null: to other bytes of the page
   uint64_t random;
+  uint32_t change_every;  // so many accesses, on average, threads change places; 0: never
 };
 constinit Watching g{};
+
+// Where threads do not change places, accesses that are alike are noted twice only: what one thread
+// does all the time must not hide what another did.
+constexpr uint8_t kOfEachKind = 2;
+constexpr size_t kKinds = 8192;
+constexpr size_t kProbes = 8;  // a kind that finds no room is noted each time
+struct Kind {
+  uint64_t hash;
+  uint8_t count;
+};
+constinit Kind g_kinds[kKinds]{};
 
 const wire::Watch& wanted() { return kernel::deck().watch; }
 wire::Accesses& notes() { return kernel::replica().accesses; }
@@ -77,6 +90,27 @@ uint32_t range_of(uint64_t address) {
   return kNoRange;
 }
 
+uint64_t mix(uint64_t hash, uint64_t value) {
+  hash = (hash ^ value) * 0x9e3779b97f4a7c15;  // Fibonacci hashing
+  return hash ^ hash >> 32;
+}
+
+// Of its kind, by thread, place in the code, word, and what the thread had done before.
+bool noted_often(uint64_t address, bool write, uint64_t code) {
+  const sched::Thread& thread = sched::self();
+  uint64_t hash = mix(mix(sched::index_of(thread.id), code), address / sizeof address);
+  hash = mix(hash, uint64_t{sched::operations_of(thread)} << 1 | (write ? 1 : 0)) | 1;
+  for (size_t i = 0; i < kProbes; ++i) {
+    Kind& kind = g_kinds[(hash + i) % kKinds];
+    if (kind.hash != hash && kind.hash != 0) continue;
+    kind.hash = hash;
+    if (kind.count == kOfEachKind) return true;
+    ++kind.count;
+    return false;
+  }
+  return false;
+}
+
 void copy_value(uint32_t index, uint8_t (&to)[wire::kAccessValueBytes]) {
   const wire::WatchedRange& range = wanted().ranges[index];
   // Within the page that is open now.
@@ -95,6 +129,14 @@ void copy_stack(const ucontext_t& context, const sched::Thread& thread, wire::Ac
   access.stack_bytes = static_cast<uint32_t>(bytes);
 }
 
+void copy_locks(const sched::Thread& thread, wire::Access& access) {
+  static_assert(wire::kAccessLocks == sched::Thread::kMaxLocks);
+  access.lock_count = std::min(thread.locks_held, wire::kAccessLocks);
+  for (uint32_t i = 0; i < access.lock_count; ++i) {
+    access.locks[i] = reinterpret_cast<uint64_t>(thread.locks[i]);
+  }
+}
+
 wire::Access& note(uint64_t address, bool write, uint32_t range, const ucontext_t& context) {
   wire::Access& access = notes().list[notes().count++ % wire::kMaxAccesses];
   const sched::Thread& thread = sched::self();
@@ -105,18 +147,38 @@ wire::Access& note(uint64_t address, bool write, uint32_t range, const ucontext_
   for (size_t i = 0; i < wire::kDwarfRegisters; ++i) {
     access.registers[i] = static_cast<uint64_t>(context.uc_mcontext.gregs[kRegisters[i]]);
   }
+  access.position = sched::operations_of(thread);
+  copy_locks(thread, access);
   access.runtime = in_runtime_text(access.registers[wire::kDwarfRegisters - 1]) ? 1 : 0;
   copy_value(range, access.before);
   copy_stack(context, thread, access);
   return access;
 }
 
+void run_others(Interruption&) { sched::yield(); }
+void run_all_others(Interruption&) { sched::yield_to_all(); }
+
 // xorshift64: the same seed makes the same choices.
-bool toss() {
+uint32_t random() {
   g.random ^= g.random << 13;
   g.random ^= g.random >> 7;
   g.random ^= g.random << 17;
-  return (g.random >> 32 & 1) != 0;
+  return static_cast<uint32_t>(g.random >> 32);
+}
+
+bool may_change_places(ucontext_t& context) {
+  return sched::carrier().current != nullptr && !in_runtime_text(reg(context, REG_RIP)) &&
+         !sched::lock_held_by_this_carrier() && sched::anything_ready();
+}
+
+// True: others run before the interrupted code goes on. Some windows want one step of another
+// thread, some all that the others can do.
+bool change_places(const siginfo_t& info, ucontext_t& context) {
+  if (g.change_every == 0 || !may_change_places(context)) return false;
+  if (random() % g.change_every != 0) return false;
+  const bool all = random() % 2 != 0;
+  interrupt(context, info, below_red_zone(context), all ? run_all_others : run_others);
+  return true;
 }
 
 void close_pages() {
@@ -130,8 +192,11 @@ void close_pages() {
 
 void begin_watch() {
   g = {};
-  g.random = wanted().seed | 1;
+  g.random = wanted().seed;
+  // Where bytes are accessed often, a window may be cut to pieces by too many changes.
+  g.change_every = g.random == 0 ? 0 : 2 << random() % 3;
   notes().count = 0;
+  std::memset(g_kinds, 0, sizeof g_kinds);
   for (size_t i = 0; i < range_count(); ++i) add_pages(wanted().ranges[i]);
   g.active = g.page_count != 0;
 }
@@ -148,13 +213,17 @@ bool handle_watched_access(const siginfo_t& info, ucontext_t& context) {
   const auto address = reinterpret_cast<uint64_t>(info.si_addr);
   const uint64_t page = page_floor(address);
   if (!g.active || !is_watched(page) || g.open_count == kMaxOpen) return false;
+  const uint32_t range = range_of(address);
   const bool write = (reg(context, REG_ERR) & kWriteFault) != 0;
+  // Before the access: it faults again afterwards. Not between two operands of one instruction.
+  if (range != kNoRange && g.open_count == 0 && change_places(info, context)) return true;
   if (write) (void)snapshot::handle_write_fault(address);  // the tracker's page, too
   set_protection(page, PROT_READ | PROT_WRITE);
   g.open[g.open_count++] = page;
-  const uint32_t range = range_of(address);
   const bool threads = sched::carrier().current != nullptr;
-  if (range != kNoRange && threads) g.access = &note(address, write, range, context);
+  const bool noted = range != kNoRange && threads &&
+                     (g.change_every != 0 || !noted_often(address, write, reg(context, REG_RIP)));
+  if (noted) g.access = &note(address, write, range, context);
   reg(context, REG_EFL) |= kTrapFlag;
   return true;
 }
@@ -166,13 +235,17 @@ bool handle_step(const siginfo_t& info, ucontext_t& context) {
   g.access = nullptr;
   if (access != nullptr) copy_value(access->range, access->after);
   close_pages();
-  const bool may_switch = access != nullptr && access->runtime == 0 &&
-                          !in_runtime_text(reg(context, REG_RIP)) &&
-                          !sched::lock_held_by_this_carrier() && sched::anything_ready();
-  if (may_switch && toss()) {
-    interrupt(context, info, below_red_zone(context), [](Interruption&) { sched::yield(); });
-  }
+  if (access != nullptr && access->runtime == 0) (void)change_places(info, context);
   return true;
+}
+
+void note_written(const snapshot::DirtyPages& dirty) {
+  wire::Accesses& out = notes();
+  out.written_count = 0;
+  for (size_t i = 0; i < dirty.count && out.written_count < wire::kMaxWritten; ++i) {
+    if (dirty.pages[i].kind != snapshot::Kind::kHashed) continue;
+    out.written[out.written_count++] = dirty.pages[i].address;
+  }
 }
 
 void stop_watching(const void* address, size_t bytes) {

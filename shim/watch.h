@@ -13,6 +13,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "snapshot/snapshot.h"
+
 namespace evenkeel::shim {
 
 // The pump, around an execution. While `watching()` the rest may be asked.
@@ -25,6 +27,9 @@ void end_watch();
 // True: the fault was ours.
 [[nodiscard]] bool handle_watched_access(const siginfo_t& info, ucontext_t& context);
 [[nodiscard]] bool handle_step(const siginfo_t& info, ucontext_t& context);
+
+// What the execution wrote to.
+void note_written(const snapshot::DirtyPages& dirty);
 
 // A real system call is about to write there: the page is watched no longer.
 void stop_watching(const void* address, size_t bytes);

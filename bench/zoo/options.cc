@@ -40,6 +40,9 @@ Options parse_options(int argc, char** argv) {
       ->allow_extra_args(false)
       ->check(CLI::IsMember(names(modes())));
   app.add_flag("--native-only", options.native_only, "run in no mode of Evenkeel at all");
+  app.add_option("--reports", options.reports,
+                 "state directory that is kept: only runs under Evenkeel, each server ended when "
+                 "its reports are diagnosed");
   app.add_flag("--json", options.json, "print JSON instead of the table");
   app.add_option("--deadline", deadline_s,
                  "seconds without an answer after which a server counts as down (default 5)");

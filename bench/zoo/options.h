@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@ struct Options {
   std::string pattern;             // empty: all
   std::vector<std::string> modes;  // empty: all
   bool native_only = false;
+  std::filesystem::path reports;  // state directory that stays; no native runs; empty: none
   bool json = false;
   Milliseconds deadline{5000};     // an answer that takes longer is an outage
   Milliseconds kill_after{10000};  // of load; then no new round, and the server is ended

@@ -15,6 +15,7 @@ namespace {
 constexpr Milliseconds kStartPatience{30000};  // until a server listens
 constexpr Milliseconds kStopPatience{5000};    // until SIGTERM becomes SIGKILL
 constexpr Milliseconds kStatusPatience{10000};
+constexpr Milliseconds kDiagnosisPatience{60000};
 constexpr Milliseconds kDeathPatience{300};  // a connection breaks before its server is a zombie
 constexpr Milliseconds kPollInterval{5};
 
@@ -72,11 +73,30 @@ Words Runner::server(const Pattern& pattern, uint16_t port) const {
 }
 
 Words Runner::evenkeel(const char* command, const std::string& name) const {
-  return {programs_ / "evenkeel", command, "--state-dir", scratch_.path(), "--name", name};
+  return {programs_ / "evenkeel", command, "--state-dir", state_directory(), "--name", name};
+}
+
+std::filesystem::path Runner::state_directory() const {
+  return options_.reports.empty() ? scratch_.path() : options_.reports;
+}
+
+// While a diagnosis runs, the log of the process that makes it is there.
+void Runner::await_diagnosis(const std::string& name, Process& process) const {
+  const auto is_log = [](const auto& entry) {
+    return entry.path().native().ends_with(".bundle.log.new");
+  };
+  const auto end = Clock::now() + kDiagnosisPatience;
+  while (!process.has_ended() && Clock::now() < end) {
+    std::error_code error;
+    const std::filesystem::directory_iterator list(state_directory() / name / "reports", error);
+    if (std::none_of(begin(list), std::filesystem::end(list), is_log)) return;
+    std::this_thread::sleep_for(kPollInterval);
+  }
 }
 
 NativeResult Runner::run_natively(const Pattern& pattern) {
   NativeResult result;
+  if (!options_.reports.empty()) return result;
   const uint64_t most = std::max(options_.times, options_.max_runs);
   while (result.runs < options_.times ||
          (result.manifested < options_.manifestations && result.runs < most)) {
@@ -125,6 +145,7 @@ Seen Runner::run_once(const Pattern& pattern, const Words& command, uint16_t por
     seen.outage = true;
   }
   note_ending(process, seen);
+  if (!natively && !options_.reports.empty()) await_diagnosis(name, process);
   if (result != nullptr && !process.has_ended()) add_status(name, *result);
   process.stop(natively ? Milliseconds{0} : kStopPatience);
   return seen;

@@ -53,6 +53,8 @@ class Runner {
   [[nodiscard]] Words evenkeel(const char* command, const std::string& name) const;
   Seen run_once(const Pattern& pattern, const Words& command, uint16_t port, bool natively,
                 ModeResult* result, const std::string& name);
+  [[nodiscard]] std::filesystem::path state_directory() const;
+  void await_diagnosis(const std::string& name, Process& process) const;
   void add_status(const std::string& name, ModeResult& result);
 
   const Options& options_;

@@ -31,15 +31,15 @@ Item* make_item(std::string_view key, uint32_t flags, std::string_view value) {
 }
 
 bool read_number(const Item& item, uint64_t& number) {
-  const char* end = item.value.data() + item.bytes;
-  const auto parsed = std::from_chars(item.value.data(), end, number);
+  const char* end = item.value.data() + item.bytes;                     // race: lost-update
+  const auto parsed = std::from_chars(item.value.data(), end, number);  // race: lost-update
   return parsed.ec == std::errc() && parsed.ptr == end;
 }
 
 void write_number(Item& item, uint64_t number) {
   char* begin = item.value.data();
-  const auto printed = std::to_chars(begin, begin + kNumberBytes, number);
-  item.bytes = static_cast<size_t>(printed.ptr - begin);
+  const auto printed = std::to_chars(begin, begin + kNumberBytes, number);  // race: lost-update
+  item.bytes = static_cast<size_t>(printed.ptr - begin);                    // race: lost-update
 }
 
 }  // namespace
@@ -98,8 +98,8 @@ size_t Store::bucket_number(std::string_view key) const { return hash(key) % buc
 Store::Bucket& Store::bucket_of(std::string_view key) { return buckets_[bucket_number(key)]; }
 
 Item* Store::find(Bucket& bucket, std::string_view key) {
-  Item* item = bucket.head;
-  while (item != nullptr && item->key != key) item = item->next;
+  Item* item = bucket.head;                                       // race: unlocked-chain
+  while (item != nullptr && item->key != key) item = item->next;  // race: unlocked-chain
   return item;
 }
 
@@ -112,15 +112,15 @@ Item* Store::acquire(Bucket& bucket, std::string_view key) {
 
 // Between reading the head and writing it another thread's insertion is lost, if nothing locks.
 void Store::link(Bucket& bucket, Item* item) {
-  item->next = bucket.head;
+  item->next = bucket.head;  // race: unlocked-chain
   compute();
-  bucket.head = item;
+  bucket.head = item;  // race: unlocked-chain
 }
 
 void Store::unlink(Bucket& bucket, Item* item) {
   Item** place = &bucket.head;
-  while (*place != nullptr && *place != item) place = &(*place)->next;
-  if (*place == item) *place = item->next;
+  while (*place != nullptr && *place != item) place = &(*place)->next;  // race: unlocked-chain
+  if (*place == item) *place = item->next;                              // race: unlocked-chain
   // Without the lock two threads may get here with one item: only the first drops the chain's
   // reference.
   if (item->linked.exchange(false, std::memory_order_relaxed)) release(item);
@@ -150,8 +150,8 @@ bool Store::get(std::string_view key, Value& out) {
   if (bug_ == Bug::kTornValue) {
     Item* item = acquire(bucket, key);
     if (item == nullptr) return false;
-    out.flags = item->flags;
-    out.data.assign(item->value.data(), item->bytes);  // a writer may be half-way
+    out.flags = item->flags;                           // race: torn-value
+    out.data.assign(item->value.data(), item->bytes);  // race: torn-value: a writer may be half-way
     release(item);
     return true;
   }
@@ -171,10 +171,11 @@ bool Store::overwrite(Bucket& bucket, std::string_view key, uint32_t flags,
   const bool fits = item->bytes == value.size();
   if (fits) {
     const size_t half = value.size() / 2;
-    std::memcpy(item->value.data(), value.data(), half);
+    const size_t rest = value.size() - half;
+    std::memcpy(item->value.data(), value.data(), half);  // race: torn-value
     compute();
-    std::memcpy(item->value.data() + half, value.data() + half, value.size() - half);
-    item->flags = flags;
+    std::memcpy(item->value.data() + half, value.data() + half, rest);  // race: torn-value
+    item->flags = flags;                                                // race: torn-value
   }
   release(item);
   return fits;

@@ -25,7 +25,7 @@ uint32_t empty_seal;
 // An audit finds writes to a buffer that had been put back; such a one stays out of use.
 Buffer* pop(bool audit) {
   while (true) {
-    Buffer* top = free_list;
+    Buffer* top = free_list;  // RACE 1
     if (top == nullptr) return nullptr;
     Buffer* next = top->next;  // RACE 1
     const bool sound = !audit || zoo::checksum(top->text, kTextBytes) == top->seal;

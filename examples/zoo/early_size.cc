@@ -43,7 +43,7 @@ void resize(size_t size) {
 
 bool store(unsigned long query) {
   const zoo::Locked locked(cache_lock);
-  if (cache.size == 0) return false;
+  if (cache.size == 0) return false;                // RACE 2
   Entry* entry = &cache.table[query % cache.size];  // RACE 2
   entry->query = query;
   entry->seal = zoo::checksum(&query, sizeof query);

@@ -56,7 +56,7 @@ uint32_t pack(unsigned long blocks) {
   pthread_mutex_init(&queue->lock, nullptr);
   pthread_cond_init(&queue->finished, nullptr);
   queue->waiting = queue->unfinished = blocks;
-  fifo = queue;
+  fifo = queue;  // RACE 2
   zoo::start_thread(consume, nullptr);
   pthread_mutex_lock(&queue->lock);
   while (queue->unfinished != 0) pthread_cond_wait(&queue->finished, &queue->lock);

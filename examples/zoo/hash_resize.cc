@@ -50,7 +50,7 @@ void grow() {
       link(fresh, node);             // RACE 1
     }
   }
-  table = fresh;
+  table = fresh;  // RACE 1
 }
 
 void set(unsigned long key, unsigned long value) {
@@ -64,9 +64,9 @@ void set(unsigned long key, unsigned long value) {
 }
 
 const Node* find(unsigned long key) {
-  const Table* now = table;
-  const Node* node = now->buckets[key % now->size];  // RACE 2
-  while (node != nullptr && node->key != key) node = node->next;
+  const Table* now = table;                                       // RACE 2
+  const Node* node = now->buckets[key % now->size];               // RACE 2
+  while (node != nullptr && node->key != key) node = node->next;  // RACE 2
   return node;
 }
 

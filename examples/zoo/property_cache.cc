@@ -25,9 +25,9 @@ unsigned long properties[kNames];
 pthread_mutex_t properties_lock = PTHREAD_MUTEX_INITIALIZER;
 
 void flush() {
-  if (cache.empty) return;
+  if (cache.empty) return;  // RACE 2
   for (volatile Entry& entry : cache.table) {
-    entry.name = 0;
+    entry.name = 0;   // RACE 2
     entry.value = 0;  // RACE 2
   }
   cache.empty = true;  // RACE 2
@@ -50,7 +50,7 @@ void set(unsigned long name, unsigned long value) {
 
 unsigned long get(unsigned long name) {
   const volatile Entry& entry = cache.table[name % kEntries];
-  if (entry.name == name) return entry.value;
+  if (entry.name == name) return entry.value;  // RACE 1
   unsigned long value = 0;
   {
     const zoo::Locked locked(properties_lock);

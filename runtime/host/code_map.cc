@@ -81,7 +81,10 @@ const record::Frame& CodeMap::frame_of(uint64_t address, bool return_address) {
   const uint64_t instruction = return_address ? address - 1 : address;
   const auto known = frames_.find(instruction);
   if (known != frames_.end()) return known->second;
-  if (frames_.size() >= kMaxFrames) frames_.clear();
+  if (frames_.size() >= kMaxFrames) {
+    frames_.clear();
+    standard_library_.clear();
+  }
   record::Frame& frame = frames_[instruction];
   frame.set_address(address);
   frame.set_return_address(return_address);
@@ -94,8 +97,14 @@ const record::Frame& CodeMap::frame_of(uint64_t address, bool return_address) {
   if (const auto symbol = find_symbol(place->module, place->offset, true)) {
     frame.set_symbol(symbol->name);
     frame.set_symbol_offset(symbol->offset);
+    if (symbol->standard_library) standard_library_.insert(instruction);
   }
   return frame;
+}
+
+bool CodeMap::in_standard_library(uint64_t address, bool return_address) {
+  (void)frame_of(address, return_address);
+  return standard_library_.contains(return_address ? address - 1 : address);
 }
 
 void CodeMap::add_modules(record::Report& report) {

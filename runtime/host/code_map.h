@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,8 @@ class CodeMap {
   // The place with the name that its module's symbol table gives it. Of a return address the call
   // before it is named.
   [[nodiscard]] const record::Frame& frame_of(uint64_t address, bool return_address);
+  // The frame is the standard library's, though it was compiled into the server.
+  [[nodiscard]] bool in_standard_library(uint64_t address, bool return_address);
   // Of a file: its build id, or what tells it apart.
   const std::string& build_of(const std::string& path);
   // The files that are mapped.
@@ -60,6 +63,7 @@ class CodeMap {
   std::vector<Mapping> mappings_;  // of files
   std::map<std::string, std::string> builds_;
   std::map<uint64_t, record::Frame> frames_;  // by address, less 1 of a return address
+  std::set<uint64_t> standard_library_;       // of these
 };
 
 }  // namespace evenkeel::host

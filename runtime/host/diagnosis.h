@@ -53,7 +53,7 @@ class Diagnosis {
   [[nodiscard]] uint64_t patience_ns() const { return worker_ > 0 ? kLookNs : UINT64_MAX; }
 
  private:
-  static constexpr uint64_t kPerMinute = 12;
+  static constexpr uint64_t kPerMinute = 6;
   static constexpr uint32_t kTriesPerSignature = 3;  // until the race has repeated
   static constexpr size_t kMaxSignatures = 1024;     // more: forgets them all
   static constexpr uint64_t kTimeoutNs = 60'000'000'000;

@@ -392,6 +392,13 @@ std::pair<record::Object, uint64_t> Evidence::name_place(uint64_t address) {
   return {std::move(object), offset};
 }
 
+std::pair<record::Object, uint64_t> Evidence::name(uint64_t address) {
+  executor_.describe();
+  const uint64_t page = address & kPageMask;
+  executor_.dump({&page, 1});
+  return name_place(address);
+}
+
 bool Evidence::name_heap_object(record::Object& object, uint64_t& offset, uint64_t address) const {
   const wire::PageDump* dump = dump_of(replicas_.primary(), address & kPageMask);
   if (dump == nullptr) return false;

@@ -42,6 +42,9 @@ class Evidence {
   // Without asking the replicas, who do not answer any more.
   [[nodiscard]] Report collect_silently(record::Kind kind, const Batch* batch);
 
+  // The object that holds `address`, and where in it: asks the replicas for the page.
+  [[nodiscard]] std::pair<record::Object, uint64_t> name(uint64_t address);
+
  private:
   void add_replicas(Report& report);
   void add_fault(record::Report& report, record::Replica& view, const wire::Result& result);

@@ -8,11 +8,18 @@
 #include <cstring>
 
 #include "runtime/host/clock.h"
+#include "runtime/host/evidence.h"
 #include "runtime/host/futex.h"
 #include "runtime/host/refusal.h"
 
 namespace evenkeel::host {
 namespace {
+
+uint64_t hang_timeout_ns(const StateFile& state, Patience patience) {
+  constexpr uint64_t kFactor = 3;  // each access to a watched page costs two signals
+  if (patience == Patience::kEndless) return uint64_t{365 * 24 * 3600} * kNsPerSecond;
+  return state.text().at("hang_timeout_s").get<uint64_t>() * kNsPerSecond * kFactor;
+}
 
 uint32_t count_of(const StateFile& state) {
   return state.text().at("replicas").get<uint32_t>() > 1 ? 2 : 1;
@@ -40,14 +47,13 @@ Launch launch_of(const nlohmann::json& text, const Deck& deck, const Signals& si
 
 }  // namespace
 
-Lab::Lab(const StateFile& state)
+Lab::Lab(const StateFile& state, Patience patience)
     : state_(state),
       signals_(deck_->doorbell),
       network_(connections_),
       externals_(connections_, network_),
       replicas_(*deck_, count_of(state)),
-      conductor_(*deck_, replicas_, externals_, signals_, stats_,
-                 state.text().at("hang_timeout_s").get<uint64_t>() * kNsPerSecond),
+      conductor_(*deck_, replicas_, externals_, signals_, stats_, hang_timeout_ns(state, patience)),
       executor_(*deck_, replicas_, conductor_, externals_, stats_),
       launch_(launch_of(state.text(), deck_, signals_)),
       state_fd_(::fcntl(state.fd(), F_DUPFD, StateFile::kHighFd)) {
@@ -83,7 +89,7 @@ void Lab::start() {
   const uint32_t sequence = state_.text().at("sequence").get<uint32_t>();
   for (uint32_t i = 0; i < wire::kMaxThreads; ++i) {
     const uint64_t published = deck_->log.thread[i].published.load();
-    if (published >> 32 == sequence) log_.emplace_back(i, static_cast<uint32_t>(published));
+    if (published >> 32 == sequence) log_.push_back({i, static_cast<uint32_t>(published)});
   }
   wire::Boot& boot = deck_->boot;
   boot.replica_count = replicas_.count();
@@ -125,6 +131,28 @@ void Lab::take_state(uint32_t index) {
   if (executor_.join(index)) return;
   throw Refusal(1, "the server cannot take the stored state",
                 "is everything as it was where the bundle was made?");
+}
+
+bool Lab::is_global(uint64_t address) const {
+  const wire::Replica& replica = deck_->replicas[0];
+  const uint32_t count = std::min(replica.region_count.load(), wire::kMaxRegions);
+  return std::any_of(replica.regions, replica.regions + count, [&](const wire::Region& region) {
+    return address >= region.begin && address < region.end;
+  });
+}
+
+std::pair<record::Object, uint64_t> Lab::name(uint64_t address) {
+  if (dirty_) start();
+  deck_->command.watch = 0;
+  (void)execute_once(Schedule::kRecorded);
+  auto found = Evidence(*deck_, replicas_, executor_, {}).name(address);
+  executor_.disagree();
+  return found;
+}
+
+RecordedOrder Lab::recorded_order() {
+  if (log_overwritten_) state_.load_log(*deck_);
+  return {deck_->log, log_};
 }
 
 void Lab::watch(std::span<const wire::WatchedRange> ranges) {
@@ -171,17 +199,12 @@ bool Lab::execute(Schedule schedule) {
 }
 
 // Globals lie below the heap.
-std::vector<uint64_t> Lab::changed_pages() {
-  if (dirty_) start();
-  deck_->command.watch = 0;
-  (void)execute_once(Schedule::kRecorded);
-  executor_.describe();
-  executor_.disagree();
-  const wire::Report& report = deck_->replicas[0].report;
-  std::vector<uint64_t> pages;
-  for (uint32_t i = 0; i < std::min(report.leaf_count, wire::kMaxLeaves); ++i) {
-    pages.push_back(report.leaves[i].page);
-  }
+std::vector<uint64_t> Lab::written_pages() {
+  deck_->watch.count = 0;
+  (void)run_watched(Schedule::kRecorded, 0);
+  const wire::Accesses& seen = accesses();
+  const uint32_t count = std::min(seen.written_count, wire::kMaxWritten);
+  std::vector<uint64_t> pages(seen.written, seen.written + count);
   std::sort(pages.begin(), pages.end());
   return pages;
 }

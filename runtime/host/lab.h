@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "runtime/host/conductor.h"
@@ -16,21 +17,26 @@
 #include "runtime/host/executor.h"
 #include "runtime/host/network.h"
 #include "runtime/host/options.h"
+#include "runtime/host/recorded_order.h"
 #include "runtime/host/replicas.h"
+#include "runtime/host/report.pb.h"
 #include "runtime/host/state_file.h"
 #include "runtime/wire.h"
 
 namespace evenkeel::host {
 
+// Until an execution that does not end is one that hangs.
+enum class Patience : uint32_t { kUsual, kEndless };
+
 class Lab {
  public:
   // Replaces this process's environment by that of the stored replica.
-  explicit Lab(const StateFile& state);
+  explicit Lab(const StateFile& state, Patience patience = Patience::kUsual);
 
   // One execution, rolled back before the next. True: it did not come out as one.
   bool run(Schedule schedule);
   // The same with the accesses to watched bytes noted, of the primary; threads change places after
-  // them as `seed` decides.
+  // them as `seed` decides; not at all if it is 0.
   bool run_watched(Schedule schedule, uint64_t seed);
   // After a failed execution: "replica 1 differs", "replica 0: Segmentation fault".
   [[nodiscard]] std::string describe() const;
@@ -38,13 +44,22 @@ class Lab {
   [[nodiscard]] const wire::Accesses& accesses() const { return deck_->replicas[0].accesses; }
   [[nodiscard]] uint64_t accesses_begin() const;
 
-  // Pages that one execution changes in the primary, globals first.
-  [[nodiscard]] std::vector<uint64_t> changed_pages();
+  // Compared pages that one execution writes to in the primary, globals first.
+  [[nodiscard]] std::vector<uint64_t> written_pages();
+
+  [[nodiscard]] bool is_global(uint64_t address) const;
+
+  // Of the stored batch.
+  [[nodiscard]] RecordedOrder recorded_order();
+
+  // What lies there after an execution, and where in it the address is.
+  [[nodiscard]] std::pair<record::Object, uint64_t> name(uint64_t address);
 
   void watch(std::span<const wire::WatchedRange> ranges);
 
   // The token of the last agreed execution.
   [[nodiscard]] wire::Token token() const { return deck_->replicas[0].result.token; }
+  [[nodiscard]] const wire::Result& result() const { return deck_->replicas[0].result; }
   [[nodiscard]] pid_t server_pid() const { return replicas_.server_pid(0); }
   [[nodiscard]] wire::Deck& deck() { return *deck_; }
 
@@ -74,7 +89,7 @@ class Lab {
   Launch launch_;
   Fd state_fd_;  // stays open across exec
   wire::Command command_{};
-  std::vector<std::pair<uint32_t, uint32_t>> log_;  // thread, entries
+  std::vector<RecordedOrder::Length> log_;
   uint32_t input_count_ = 0;
   bool log_overwritten_ = false;
   bool dirty_ = false;  // executed sequentially: the state is another

@@ -49,6 +49,14 @@ void add_entry(record::Thread& thread, const wire::Deck& deck, uint64_t index) {
 
 }  // namespace
 
+bool orders_program(uint32_t what) {
+  constexpr uint32_t kTagBits = 0x3f;
+  constexpr uint32_t kTable = 10;  // sched::Tag
+  constexpr uint32_t kHeap = 11;
+  const uint32_t tag = what & kTagBits;
+  return tag != kTable && tag != kHeap;
+}
+
 // sched::Tag, in its order.
 std::string operation_text(uint32_t tag) {
   static constexpr const char* kNames[] = {"unknown operation",

@@ -14,6 +14,9 @@ constexpr uint64_t kMaxShownOperations = 24;  // of one thread
 // What the tag of an entry stands for: "mutex", "futex (blocked)".
 [[nodiscard]] std::string operation_text(uint32_t tag);
 
+// The program means such an operation to order its threads; others are the runtime's tables'.
+[[nodiscard]] bool orders_program(uint32_t what);
+
 // Why a follower left the recorded order: ": T3 at its operation 7: …"; empty if it did not.
 [[nodiscard]] std::string contradiction_text(const wire::Result& result);
 

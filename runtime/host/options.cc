@@ -129,6 +129,7 @@ void set_schedule(Options& o, const std::string& v) {
 void set_times(Options& o, const std::string& v) {
   o.times = static_cast<uint32_t>(number(v, 1, UINT32_MAX));
 }
+void set_gdb(Options& o, const std::string& v) { o.gdb = flag(v); }
 void set_report_bytes(Options& o, const std::string& v) {
   o.report_bytes = choice<record::ReportBytes>(
       v, {{"full", record::FULL}, {"changed", record::CHANGED}, {"none", record::NONE}});
@@ -207,6 +208,9 @@ constexpr OptionRow kOptions[] = {
      "on all processors; one input at a time",
      kForReplay, false, set_schedule},
     {"times", "N", "1", "how often the batch is executed", kForReplay, false, set_times},
+    {"gdb", "", "",
+     "execute it once in gdb, which stops at the first write to the bytes that were raced for",
+     kForReplay, false, set_gdb},
     {"false-conflicts", "N", "0",
      "experiment: keep annotated requests apart that need not be, one pair in N", kForRun, true,
      set_false_conflicts},
@@ -226,7 +230,7 @@ constexpr CommandRow kCommands[] = {
      "read the reports of divergences and faults, or make a page or a bundle of one"},
     {"mixer", "explain [--rules FILE|DIALECT]",
      "read requests from standard input and show what each reads and writes"},
-    {"replay", "BUNDLE [--schedule SCHEDULE] [--times N]",
+    {"replay", "BUNDLE [--schedule SCHEDULE] [--times N] [--gdb]",
      "execute a stored batch again, offline, and say how often it diverged"},
     {"doctor", "", "show what this kernel offers, what is used, and what is missing"},
     {"completion", "bash", "print a completion script for the shell"},

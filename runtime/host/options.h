@@ -49,6 +49,7 @@ struct Options {
   uint64_t diagnose_limit = 48 << 20;  // bytes of state; 0: no diagnosis
   Schedule schedule = Schedule::kRecorded;
   uint32_t times = 1;
+  bool gdb = false;  // replay: under the debugger
   AdminAddress admin;
   std::string output;                  // file that report html and export write
   bool once = false;                   // top: one screen

@@ -3,8 +3,12 @@
 #include <fmt/format.h>
 #include <sys/resource.h>
 
+#include <filesystem>
 #include <iostream>
+#include <memory>
 
+#include "runtime/host/bundle.h"
+#include "runtime/host/debugger.h"
 #include "runtime/host/experiment.h"
 #include "runtime/host/inherited.h"
 #include "runtime/host/lab.h"
@@ -20,6 +24,7 @@ constexpr char kSamePlace[] = "replay where files and machine are as they were f
 
 // Before anything of the lab's takes a number.
 void become_like(const StateFile& state) {
+  disable_address_randomisation();
   imitate_inherited(state.text().at("inherited"));
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
@@ -55,6 +60,33 @@ bool execute(Lab& lab, Schedule schedule, bool watch, uint64_t number) {
   return lab.run(schedule);
 }
 
+// Of an exported bundle that was diagnosed: the very word. Else what differed.
+std::vector<wire::WatchedRange> raced_ranges(const std::string& bundle, const StateFile& state) {
+  if (std::filesystem::file_size(bundle) > state.bytes()) {
+    const record::Diagnosis diagnosis = read_bundled_report(bundle).diagnosis();
+    if (diagnosis.has_raced_object()) {
+      const record::Object& object = diagnosis.raced_object();
+      const bool inside = object.kind() != record::Object::DATA;
+      const uint64_t begin = object.address() + (inside ? diagnosis.raced_offset() : 0);
+      return {{begin, begin + 8}};
+    }
+  }
+  return ranges_of(state);
+}
+
+// The user looks around for as long as he likes.
+int replay_in_gdb(const std::string& bundle, const StateFile& state, Schedule schedule) {
+  const std::vector<wire::WatchedRange> ranges = raced_ranges(bundle, state);
+  auto debugger = std::make_unique<Debugger>();
+  Lab lab(state, Patience::kEndless);
+  debugger->attach(lab.server_pid(), ranges);
+  const bool failed = lab.run(schedule);
+  debugger.reset();
+  if (failed) fmt::print("execution 1: {}\n", lab.describe());
+  fmt::print("diverged {} of 1\n", failed ? 1 : 0);
+  return 0;
+}
+
 std::string token_text(const wire::Token& token) {
   return fmt::format("{:016x}{:016x}", token.high, token.low);
 }
@@ -67,12 +99,12 @@ int replay_command(const CommandLine& line) try {
   }
   const StateFile state(line.words[0]);
   check_builds(state);
-  disable_address_randomisation();
   become_like(state);
+  const Schedule schedule = line.options.schedule;
+  if (line.options.gdb) return replay_in_gdb(line.words[0], state, schedule);
   Lab lab(state);
   const std::vector<wire::WatchedRange> ranges = ranges_of(state);
   lab.watch(ranges);
-  const Schedule schedule = line.options.schedule;
   const std::string agreed = state.text().value("agreed", "");
   uint32_t diverged = 0;
   for (uint32_t i = 1; i <= line.options.times; ++i) {
@@ -95,6 +127,7 @@ int replay_command(const CommandLine& line) try {
 int diagnose_command(const CommandLine& line) try {
   if (line.words.size() != 1) throw Refusal(kExitUsage, "diagnose wants one bundle", "");
   const StateFile state(line.words[0]);
+  check_builds(state);
   become_like(state);
   Lab lab(state);
   const record::Diagnosis found = diagnose(lab, ranges_of(state), ExperimentLimits{});

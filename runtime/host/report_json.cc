@@ -116,6 +116,11 @@ json to_json(const record::Diagnosis& d) {
   for (const record::Write& w : d.writes()) out["writes"].push_back(to_json(w));
   if (d.has_first_site()) out["first_site"] = to_json(d.first_site());
   if (d.has_second_site()) out["second_site"] = to_json(d.second_site());
+  if (d.has_raced_object()) {
+    out["raced_object"] = {{"place", place_of(d.raced_object())},
+                           {"symbol", d.raced_object().symbol()},
+                           {"offset", d.raced_offset()}};
+  }
   return out;
 }
 

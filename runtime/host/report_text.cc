@@ -47,6 +47,10 @@ void add_diagnosis(std::string& out, const Report& report) {
   if (diagnosis.has_first_site() && diagnosis.has_second_site()) {
     fmt::format_to(std::back_inserter(out), "  Raced: {}\n    with {}\n",
                    frame_text(diagnosis.first_site()), frame_text(diagnosis.second_site()));
+    if (diagnosis.has_raced_object()) {
+      fmt::format_to(std::back_inserter(out), "    for {}, at byte {}\n",
+                     place_of(diagnosis.raced_object()), diagnosis.raced_offset());
+    }
   }
   fmt::format_to(
       std::back_inserter(out), "  Diagnosis: {} in {} execution{}{}{}\n",

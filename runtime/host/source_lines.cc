@@ -179,8 +179,16 @@ std::string frame_text(const record::Frame& frame, const record::Location& locat
   return fmt::format("{}  {}", function.empty() ? code_text(frame) : function, line_text(location));
 }
 
+const record::Location& meant_location(const record::Frame& frame) {
+  for (const record::Location& location : frame.locations()) {
+    const std::string& file = location.file();
+    if (!file.starts_with("/usr/include/") && !file.starts_with("/usr/lib/")) return location;
+  }
+  return frame.locations(0);
+}
+
 std::string frame_text(const record::Frame& frame) {
-  if (frame.locations_size() != 0) return frame_text(frame, frame.locations(0));
+  if (frame.locations_size() != 0) return frame_text(frame, meant_location(frame));
   const std::string code = code_text(frame);
   if (!frame.symbol().empty() || frame.module_address() == 0) return code;
   return fmt::format("{}  [addr2line -Cfie {} {:#x}]", code, frame.module(),

@@ -36,6 +36,9 @@ class SourceLines {
   std::map<std::string, Module> modules_;  // by path and build id
 };
 
+// Of a frame that has locations: the innermost that is no header of the system's, if there is one.
+[[nodiscard]] const record::Location& meant_location(const record::Frame& frame);
+
 // "order_add  src/book.cc:88"; without lines "order_add+0x8 (book)", without symbols
 // "book+0x1188  [addr2line -Cfie /usr/bin/book 0x401188]".
 [[nodiscard]] std::string frame_text(const record::Frame& frame, const record::Location& location);

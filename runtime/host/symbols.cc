@@ -7,6 +7,7 @@
 
 #include <cstdlib>
 #include <memory>
+#include <string_view>
 
 #include "runtime/host/fd.h"
 
@@ -54,6 +55,16 @@ std::optional<uint64_t> virtual_address(Elf* elf, uint64_t file_offset, bool cod
   return std::nullopt;
 }
 
+// Itanium C++ ABI, 5.1: members of (K: const) ::std, with and without nesting; its abbreviations;
+// and libstdc++'s own namespace.
+bool is_standard_library(std::string_view mangled) {
+  for (const char* prefix : {"_ZNSt", "_ZNKSt", "_ZSt", "_ZNSs", "_ZNKSs", "_ZNSa", "_ZNKSa",
+                             "_ZN9__gnu_cxx", "_ZNK9__gnu_cxx"}) {
+    if (mangled.starts_with(prefix)) return true;
+  }
+  return false;
+}
+
 std::optional<Symbol> search_table(Elf_Scn* section, const GElf_Shdr& header, Elf* elf,
                                    uint64_t address, bool code) {
   Elf_Data* data = ::elf_getdata(section, nullptr);
@@ -65,7 +76,9 @@ std::optional<Symbol> search_table(Elf_Scn* section, const GElf_Shdr& header, El
     if (GELF_ST_TYPE(symbol.st_info) != (code ? STT_FUNC : STT_OBJECT)) continue;
     if (symbol.st_shndx == SHN_UNDEF || address - symbol.st_value >= symbol.st_size) continue;
     const char* name = ::elf_strptr(elf, header.sh_link, symbol.st_name);
-    if (name != nullptr) return Symbol{demangled(name), address - symbol.st_value, symbol.st_size};
+    if (name == nullptr) continue;
+    return Symbol{demangled(name), address - symbol.st_value, symbol.st_size,
+                  is_standard_library(name)};
   }
   return std::nullopt;
 }

@@ -13,6 +13,8 @@ struct Symbol {
   std::string name;
   uint64_t offset = 0;  // of the address within it
   uint64_t bytes = 0;   // 0: not told
+  // What the C++ standard library's headers made in this module.
+  bool standard_library = false;
 };
 
 // A C++ name as it is written; any other as it is.

@@ -3,6 +3,7 @@
 #include <linux/sched.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <atomic>
 
 #include "runtime/core/check.h"
@@ -14,6 +15,9 @@
 
 namespace evenkeel::sched {
 namespace {
+
+// A thread that yields so often is taken to spin for one that lets all others run first.
+constexpr uint32_t kMaxYields = 64;
 
 // All under the kernel lock unless atomic.
 struct Scheduler {
@@ -27,6 +31,8 @@ struct Scheduler {
   uint32_t pending_wakeups;  // of those, to be woken when the lock is released
   bool pumping;
   bool waiting_for_order;  // one carrier is in wait_for_order()
+  Thread* delayed;         // yield_to_all(), by Thread::next, first come first
+  uint32_t yields;         // since one of them was last let go
   std::atomic<bool> stop;
   std::atomic<uint32_t> work;  // futex: bumped for each wake-up of an idle carrier
 
@@ -65,8 +71,20 @@ void sleep_until_work() {
   --g.idle;
 }
 
+// The one that has waited longest. False: there is none.
+bool release_delayed() {
+  g.yields = 0;
+  Thread* thread = g.delayed;
+  if (thread == nullptr) return false;
+  g.delayed = thread->next;
+  thread->next = nullptr;
+  make_ready(*thread);
+  return true;
+}
+
 void drop_ready() {
   g.queue_head = g.queue_tail = 0;
+  g.delayed = nullptr;
   drop_order_waiters();
 }
 
@@ -86,6 +104,8 @@ void pump() {
       run(me, *thread);
     } else if (g.pumping) {
       sleep_until_work();
+    } else if (g.running == 0 && release_delayed()) {
+      continue;
     } else if (order_waiters() && !g.waiting_for_order && g.running < g.parallelism) {
       g.waiting_for_order = true;
       wait_for_order(g.running != 0);
@@ -166,6 +186,19 @@ void start(const Callbacks& callbacks, Thread* first) {
 
 bool started() { return g.started; }
 
+// Mostly the one that was taken last.
+void gives_lock(const uint32_t& version) {
+  if (!g.started) return;
+  Thread& thread = self();
+  if (thread.locks_held == 0) return;
+  const uint32_t known = std::min(thread.locks_held, Thread::kMaxLocks);
+  --thread.locks_held;
+  uint32_t at = known;
+  while (at != 0 && thread.locks[at - 1] != &version) --at;
+  if (at == 0) return;
+  for (; at < known; ++at) thread.locks[at - 1] = thread.locks[at];
+}
+
 void add_carriers(uint32_t count) {
   while (g.count < count && g.count < kMaxCarriers) {
     lock();
@@ -213,7 +246,7 @@ void suspend_locked() {
   evenkeel_context_switch(&me.current->sp, me.scheduler_sp);
 }
 
-bool anything_ready() { return queued() != 0; }
+bool anything_ready() { return queued() != 0 || g.delayed != nullptr; }
 
 uint64_t total_switches() {
   uint64_t sum = 0;
@@ -226,7 +259,21 @@ void yield() {
   if (stopping()) suspend_locked();
   // A thread that yields until another has done something keeps its carrier from wait_for_order().
   if (order_waiters()) poll_order_waiters();
+  // It may yield until a delayed one has done something.
+  if (g.delayed != nullptr && ++g.yields == kMaxYields) release_delayed();
   make_ready(self());
+  suspend_locked();
+}
+
+void yield_to_all() {
+  lock();
+  if (stopping()) suspend_locked();
+  Thread& thread = self();
+  thread.state = ThreadState::kReady;
+  thread.next = nullptr;
+  Thread** tail = &g.delayed;
+  while (*tail != nullptr) tail = &(*tail)->next;
+  *tail = &thread;
   suspend_locked();
 }
 

@@ -46,13 +46,14 @@ struct Callbacks {
 // False until start(): code of the one thread there is then must not ask for carrier() or self().
 [[nodiscard]] bool started();
 
-// By the owner: he has taken a lock, or gives one back.
-inline void took_lock() {
-  if (started()) ++self().locks_held;
+// By the owner: he has taken a lock, or gives one back. `version` is its version word.
+inline void took_lock(const uint32_t& version) {
+  if (!started()) return;
+  Thread& thread = self();
+  if (thread.locks_held < Thread::kMaxLocks) thread.locks[thread.locks_held] = &version;
+  ++thread.locks_held;
 }
-inline void gives_lock() {
-  if (started() && self().locks_held != 0) --self().locks_held;
-}
+void gives_lock(const uint32_t& version);
 
 // Turns the calling kernel thread into carrier 0: leaves its stack for ever and runs `first`, or,
 // if that is null, becomes the pump at once.
@@ -81,6 +82,8 @@ void suspend_locked();
 
 // Lock not held: lets others run first.
 void yield();
+// The same until none of them can go on without it. Serial replicas only.
+void yield_to_all();
 
 // Ends the execution early: ready threads are dropped, running ones are dropped at their next
 // suspension; then the pump runs. The state is good for nothing but a rollback.

@@ -268,7 +268,7 @@ bool anything_due() {
 
 }  // namespace
 
-constinit bool g_replaying = false;
+constinit bool g_closing = false;
 
 void init_order(wire::Deck& deck, uint32_t replica) {
   g.deck = &deck;
@@ -280,7 +280,7 @@ void init_order(wire::Deck& deck, uint32_t replica) {
 void begin_order(OrderMode mode, uint32_t sequence) {
   g.mode = mode;
   g.sequence = sequence;
-  g_replaying = mode == OrderMode::kReplay;
+  g_closing = mode == OrderMode::kReplay;
   g.groups = 0;
   drop_order_waiters();
   g.unordered.store(false, std::memory_order_relaxed);
@@ -289,9 +289,13 @@ void begin_order(OrderMode mode, uint32_t sequence) {
   begin_log(sequence, mode == OrderMode::kRecord);
 }
 
+void run_early() { g_closing = false; }
+
 OrderMode order_mode() { return g.mode; }
 bool versions_stand_still() { return g.mode == OrderMode::kFree && g.deck->boot.replica_count > 1; }
 uint32_t order_sequence() { return g.sequence; }
+
+uint32_t operations_of(const Thread& thread) { return cursor_of(thread).count; }
 
 uint64_t ordered_operations() { return operations_done(); }
 

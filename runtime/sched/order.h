@@ -53,6 +53,7 @@ void begin_order(OrderMode mode, uint32_t sequence);
 [[nodiscard]] bool versions_stand_still();
 [[nodiscard]] uint32_t order_sequence();  // 0 during start-up
 [[nodiscard]] uint64_t ordered_operations();
+[[nodiscard]] uint32_t operations_of(const Thread& thread);  // in this command
 
 // Takes the kernel lock when it is this operation's turn on `version`, and counts the operation.
 // Everything done before the unlock happens in the recorded order of that version word.
@@ -102,11 +103,14 @@ void passed_at(const uint32_t& version, uint32_t seen, Tag tag);
 // Nobody needs such a thread to get on: all that others wait for is ordered, or a lock. But for
 // words in memory that the application spins on; so when nothing else can run and the primary's
 // group is complete, or somebody spins, one such thread is let go.
-extern bool g_replaying;
+extern bool g_closing;
 void await_closing_operation();
 inline void await_closing() {
-  if (g_replaying) await_closing_operation();
+  if (g_closing) await_closing_operation();
 }
+// Pump only, until the next begin_order(): threads do not wait for closing operations, but run as
+// early as the primary's may have.
+void run_early();
 // Whether a lock with this version word, of an operation of this kind, is held. Before any thread
 // runs; never called: no lock ever is.
 void set_lock_probe(bool (*held)(Tag tag, uint64_t version_word));

@@ -81,6 +81,8 @@ struct Thread {
   // Mutexes, spin locks and rwlocks that it took and has not given back. Too high for one whose
   // lock another thread gives back.
   uint32_t locks_held;
+  static constexpr uint32_t kMaxLocks = 8;  // more: the innermost are not remembered
+  const uint32_t* locks[kMaxLocks];         // their version words
 };
 
 void init_threads();

@@ -118,7 +118,7 @@ int acquire(L& lock, Deadline deadline) {
     break;
   }
   lock.set_owner(self_number());
-  sched::took_lock();
+  sched::took_lock(lock.version());
   lock.passed();
   sched::acquired(lock.version(), false);
   return 0;
@@ -142,7 +142,7 @@ void hand_over(L& lock) {
 // destroy it.
 template <typename L>
 void give_back(L& lock) {
-  sched::gives_lock();
+  sched::gives_lock(lock.version());
   if (lock.release()) [[likely]]
     return;
   sched::Guard guard;

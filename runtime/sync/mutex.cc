@@ -194,7 +194,7 @@ int may_unlock(const pthread_mutex_t* mutex) {
 void unlock_locked(pthread_mutex_t* mutex) {
   Mutex& m = at(mutex);
   if (!leave(m)) return;
-  sched::gives_lock();
+  sched::gives_lock(m.version());
   if (!m.release()) hand_over(m);
 }
 

@@ -88,7 +88,7 @@ int acquire(Rwlock& lock, Access access, Deadline deadline) {
     if (available(lock, access)) {
       take(lock, access, self_number());
       sched::acquired(lock.version, access == Access::kRead);
-      sched::took_lock();
+      sched::took_lock(lock.version);
       if (access == Access::kRead) note_held(address_of(lock));
       return 0;
     }
@@ -100,7 +100,7 @@ int acquire(Rwlock& lock, Access access, Deadline deadline) {
                                           "rwlock", key_of(lock, access), deadline);
     if (wake == sched::Wake::kWoken) {       // whoever made it free has granted it
       sched::acquired(lock.version, reads);  // nobody in conflict came since
-      sched::took_lock();
+      sched::took_lock(lock.version);
       if (reads) note_held(address_of(lock));
       return 0;
     }
@@ -177,7 +177,7 @@ int rwlock_unlock(pthread_rwlock_t* rwlock) {
   } else {
     return EPERM;  // not locked, or not by the caller: undefined in POSIX, no effect here
   }
-  sched::gives_lock();
+  sched::gives_lock(lock.version);
   grant(lock);
   return 0;
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <memory>
@@ -118,6 +119,23 @@ TEST_F(Diagnosis, TruncatedAndForeignBundlesAreRefused) {
   const Finished other = replay(foreign, {});
   EXPECT_EQ(other.ending, (Ending{.status = 2}));
   EXPECT_NE(other.err.find("is not a bundle"), std::string::npos) << other.err;
+}
+
+TEST_F(Diagnosis, DebuggerStopsAtTheRacedBytes) {
+  const fs::path exported = reports_of(*server_) / "exported.bundle";
+  const Finished written =
+      run_to_end({evenkeel_path(), "report", "export", report_.id(), "--state-dir",
+                  server_->state_dir(), "--name", server_->name(), "-o", exported.string()});
+  ASSERT_EQ(written.ending, (Ending{.status = 0})) << written.err;
+  const Words command{evenkeel_path(), "replay", exported.string(), "--gdb"};
+  const Finished without = run_to_end(command, {{"PATH", server_->state_dir()}});
+  EXPECT_EQ(without.ending, (Ending{.status = 1}));
+  EXPECT_NE(without.err.find("apt install gdb"), std::string::npos) << without.err;
+  if (std::system("gdb --version >/dev/null 2>&1") != 0) GTEST_SKIP() << "needs gdb";
+  const Finished debugged = run_to_end(command);  // its input has ended: it leaves where it stops
+  EXPECT_EQ(debugged.ending, (Ending{.status = 0})) << debugged.err;
+  EXPECT_NE(debugged.out.find("Old value"), std::string::npos) << debugged.out << debugged.err;
+  EXPECT_NE(debugged.out.find(" of 1\n"), std::string::npos) << debugged.out;
 }
 
 TEST(DiagnosisOff, LeavesNoBundle) {

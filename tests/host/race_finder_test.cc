@@ -9,11 +9,12 @@ constexpr uint64_t kLoad = 10;
 constexpr uint64_t kStore = 20;
 constexpr uint64_t kOther = 30;
 
-Touch read(uint32_t thread, uint64_t site) { return {thread, 0, false, site}; }
-Touch write(uint32_t thread, uint64_t site) { return {thread, 0, true, site}; }
+Touch read(uint32_t thread, uint64_t site) { return {0, false, site, {thread, 0, {}}}; }
+Touch write(uint32_t thread, uint64_t site) { return {0, true, site, {thread, 0, {}}}; }
 
 TEST(RaceFinder, FindsTheStoreBetweenLoadAndStore) {
-  RaceFinder races;
+  const RecordedOrder order;
+  RaceFinder races(order);
   races.add({read(1, kLoad), read(2, kLoad), write(2, kStore), write(1, kStore)}, true);
   const auto race = races.find();
   ASSERT_TRUE(race);
@@ -21,15 +22,50 @@ TEST(RaceFinder, FindsTheStoreBetweenLoadAndStore) {
   EXPECT_EQ(race->second, kStore);
 }
 
-TEST(RaceFinder, KnowsNothingOfExecutionsThatCameOutRight) {
-  RaceFinder races;
+// Nothing orders the two: a race, even if all went well.
+TEST(RaceFinder, NamesWhatIsUnorderedInExecutionsThatCameOutRight) {
+  const RecordedOrder order;
+  RaceFinder races(order);
   races.add({read(1, kLoad), write(2, kStore), write(1, kStore)}, false);
+  const auto race = races.find();
+  ASSERT_TRUE(race);
+  EXPECT_TRUE(race->concurrent);
+  EXPECT_EQ(race->failed, 0u);
+}
+
+TEST(RaceFinder, KnowsNothingOfLockedSectionsThatCameOutRight) {
+  const RecordedOrder order;
+  RaceFinder races(order);
+  const auto locked = [](Touch touch) {
+    touch.moment.locks = {0x1000};
+    return touch;
+  };
+  races.add({locked(read(1, kLoad)), locked(write(2, kStore)), locked(write(1, kStore))}, false);
   EXPECT_FALSE(races.find());
+}
+
+// What a lock keeps apart did not race, however often it was there when something went wrong.
+TEST(RaceFinder, PrefersWhatNothingOrders) {
+  const RecordedOrder order;
+  RaceFinder races(order);
+  std::vector<Touch> touches{read(1, kOther), write(2, kOther), write(1, kOther)};
+  for (Touch& touch : touches) {
+    touch.word = 7;
+    touch.moment.locks = {0x1000};
+  }
+  races.add(touches, true);
+  touches.insert(touches.end(), {read(1, kLoad), write(2, kStore)});
+  races.add(touches, true);
+  const auto race = races.find();
+  ASSERT_TRUE(race);
+  EXPECT_EQ(race->first, kLoad);
+  EXPECT_EQ(race->second, kStore);
 }
 
 // Two sections under a lock each, in any order, are in both; what is in the failed ones alone wins.
 TEST(RaceFinder, PrefersWhatOnlyFailuresHave) {
-  RaceFinder races;
+  const RecordedOrder order;
+  RaceFinder races(order);
   const std::vector<Touch> harmless{write(1, kOther), write(2, kOther), read(1, kOther)};
   for (int i = 0; i < 3; ++i) races.add(harmless, false);
   std::vector<Touch> failure = harmless;
@@ -42,7 +78,8 @@ TEST(RaceFinder, PrefersWhatOnlyFailuresHave) {
 }
 
 TEST(RaceFinder, FallsBackOnAMereConflict) {
-  RaceFinder races;
+  const RecordedOrder order;
+  RaceFinder races(order);
   races.add({write(1, kStore), read(2, kLoad)}, true);
   const auto race = races.find();
   ASSERT_TRUE(race);
@@ -52,14 +89,16 @@ TEST(RaceFinder, FallsBackOnAMereConflict) {
 }
 
 TEST(RaceFinder, OneThreadAloneDoesNotRace) {
-  RaceFinder races;
+  const RecordedOrder order;
+  RaceFinder races(order);
   races.add({read(1, kLoad), write(1, kStore), read(1, kLoad)}, true);
   EXPECT_FALSE(races.find());
 }
 
 TEST(RaceFinder, DifferentBytesDoNotConflict) {
-  RaceFinder races;
-  races.add({{1, 0, true, kStore}, {2, 1, true, kStore}, {1, 0, false, kLoad}}, true);
+  const RecordedOrder order;
+  RaceFinder races(order);
+  races.add({write(1, kStore), {1, true, kStore, {2, 0, {}}}, read(1, kLoad)}, true);
   EXPECT_FALSE(races.find());
 }
 
