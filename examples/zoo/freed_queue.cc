@@ -24,18 +24,18 @@ pthread_mutex_t job_lock = PTHREAD_MUTEX_INITIALIZER;  // one job at a time
 
 // Takes a block. False: there are none left in this job.
 bool take(unsigned long& block) {
-  pthread_mutex_lock(&fifo->lock);  // RACE 1
-  const bool found = fifo->waiting != 0;
-  if (found) block = fifo->waiting--;
-  pthread_mutex_unlock(&fifo->lock);
+  pthread_mutex_lock(&fifo->lock);        // RACE 1
+  const bool found = fifo->waiting != 0;  // RACE 1
+  if (found) block = fifo->waiting--;     // RACE 1
+  pthread_mutex_unlock(&fifo->lock);      // RACE 1
   return found;
 }
 
 void finish(uint32_t sum) {
-  pthread_mutex_lock(&fifo->lock);
-  fifo->sum += sum;
-  if (--fifo->unfinished == 0) pthread_cond_signal(&fifo->finished);
-  pthread_mutex_unlock(&fifo->lock);
+  pthread_mutex_lock(&fifo->lock);                                    // RACE 1
+  fifo->sum += sum;                                                   // RACE 1
+  if (--fifo->unfinished == 0) pthread_cond_signal(&fifo->finished);  // RACE 1
+  pthread_mutex_unlock(&fifo->lock);                                  // RACE 1
 }
 
 void* consume(void*) {

@@ -37,9 +37,9 @@ Object* take() {
 }
 
 void drop(Object* object, const std::string& served) {
-  __sync_sub_and_fetch(&object->references, 1);  // RACE 1
-  last_served = zoo::checksum(served.data(), served.size());
-  if (object->references == 0) std::free(object);  // RACE 2
+  __sync_sub_and_fetch(&object->references, 1);               // RACE 1
+  last_served = zoo::checksum(served.data(), served.size());  // RACE 1
+  if (object->references == 0) std::free(object);             // RACE 2
 }
 
 void get(std::string& reply) {

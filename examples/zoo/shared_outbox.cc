@@ -24,14 +24,14 @@ Outbox outboxes[kClients];
 bool append(Outbox& outbox, const char* message, size_t size) {
   const size_t end = outbox.used;  // RACE 1
   if (end + size > kOutboxBytes - kReserveBytes) return false;
-  for (size_t i = 0; i < size; ++i) outbox.bytes[end + i] = message[i];
-  outbox.used = end + size;  // RACE 1
+  for (size_t i = 0; i < size; ++i) outbox.bytes[end + i] = message[i];  // RACE 1
+  outbox.used = end + size;                                              // RACE 1
   return true;
 }
 
 void collect(Outbox& outbox, std::string& reply) {
-  for (size_t i = 0; i < outbox.used; ++i) {
-    const char c = outbox.bytes[i];
+  for (size_t i = 0; i < outbox.used; ++i) {  // RACE 2
+    const char c = outbox.bytes[i];           // RACE 2
     reply += c > ' ' ? c : '?';
   }
   outbox.used = 0;  // RACE 2
