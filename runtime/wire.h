@@ -437,8 +437,8 @@ struct Deck {
   alignas(64) std::atomic<uint32_t> command_sequence;
   alignas(64) std::atomic<uint32_t> doorbell;  // bumped by replicas: result or external
   std::atomic<uint32_t> coordinator_sleeps;    // 1: ringing must wake
-  // The primary has committed, reset the order log and begun command `log_sequence`: followers
-  // start after it, because they share its image and read its log.
+  // The primary, or its successor if it died before, has committed and begun command
+  // `log_sequence`: followers start after it, because they share its image and read its log.
   alignas(64) std::atomic<uint32_t> log_sequence;
   // Bumped whenever the primary becomes quiescent in a group: its log will not grow for a while.
   // log_waiters counts followers that sleep on it: nobody sleeps, nobody needs a wake-up call.
@@ -450,8 +450,8 @@ struct Deck {
   alignas(64) std::atomic<uint32_t> live_mask;
   // command_sequence of the command during which the primary died; 0 before the first time. Stored
   // (release) after command.primary was set to the successor, and before log.overflow is set and
-  // log_sequence and log_quiet are woken. Who waits for the primary to begin the command waits no
-  // longer, and the successor completes the half-made commit.
+  // log_sequence and log_quiet are woken. A replacement that finds no successor gives up: nobody
+  // has the state any more.
   std::atomic<uint32_t> primary_lost;
 
   alignas(64) Command command;

@@ -60,7 +60,9 @@ constinit Pump g{};
 
 const wire::Command& command() { return g.deck->command; }
 bool verifying() { return g.deck->boot.verify != 0; }
-bool primary() { return command().primary == g.index; }
+// The coordinator names a successor while a command is obeyed, so two looks may differ. acquire:
+// pairs with its store, before which the predecessor was dead.
+bool primary() { return __atomic_load_n(&g.deck->command.primary, __ATOMIC_ACQUIRE) == g.index; }
 
 void count(Counter counter, uint64_t amount) {
   g.me->counters[counter].fetch_add(amount, std::memory_order_relaxed);
@@ -258,11 +260,12 @@ void await_command() {
   count(wire::kTimeIdle, sys::monotonic_ns() - begin);
 }
 
-void commit() {
-  snapshot::commit(primary());
+// `for_all`: the shared image and the files as well.
+void commit(bool for_all) {
+  snapshot::commit(for_all);
   if (verifying()) verify::settle();
   g.previous = g.current;
-  kernel::commit_files(primary() && g.deck->boot.offline == 0);
+  kernel::commit_files(for_all && g.deck->boot.offline == 0);
   kernel::memory_committed();
 }
 
@@ -278,44 +281,40 @@ void leave_copy() {
   g.me->frozen_pid = freeze();
 }
 
-// The primary tells that its commit is complete and its log is new; followers wait for that before
-// anything can make them need the image or the log.
-void meet_primary() {
-  std::atomic<uint32_t>& word = g.deck->log_sequence;
-  if (primary()) {
-    word.store(g.sequence, std::memory_order_release);
-    sys::futex_wake(word, static_cast<int>(wire::kMaxReplicas)).ignore();
-    return;
-  }
-  const uint64_t begin = sys::monotonic_ns();
-  for (;;) {
-    const uint32_t seen = word.load(std::memory_order_acquire);
-    if (seen == g.sequence) break;
-    if (g.deck->primary_lost.load(std::memory_order_acquire) == g.sequence) break;
-    sys::futex_wait(word, seen).ignore();
-  }
-  count(wire::kTimeLogWait, sys::monotonic_ns() - begin);
-}
-
-// The primary died before it began this command: its commit may be half made. The successor, whose
-// memory still is what was agreed, makes it again.
+// The primary died before it had committed for all: its commit may be half made. The successor,
+// whose memory still is what was agreed, makes it again.
 void inherit_commit() {
   if ((command().flags & wire::kCommit) == 0) return;
   snapshot::commit_again();
   kernel::commit_files_again();
 }
 
-void begin_execution() {
+// The primary tells that its commit is complete and its log is new; followers wait for that before
+// anything can make them need the image or the log. If it dies before it has told, its successor
+// does.
+void meet_primary(bool committed_for_all) {
+  std::atomic<uint32_t>& word = g.deck->log_sequence;
+  const uint64_t begin = sys::monotonic_ns();
+  for (;;) {
+    const uint32_t seen = word.load(std::memory_order_acquire);
+    if (seen == g.sequence) break;
+    if (primary()) {
+      if (!committed_for_all) inherit_commit();
+      word.store(g.sequence, std::memory_order_release);
+      sys::futex_wake(word, static_cast<int>(wire::kMaxReplicas)).ignore();
+      break;
+    }
+    sys::futex_wait(word, seen).ignore();
+  }
+  count(wire::kTimeLogWait, sys::monotonic_ns() - begin);
+}
+
+void begin_execution(bool committed_for_all) {
   sched::clear_stop();
   kernel::discard_fault();
   discard_hang();
   sched::begin_order(order_mode(), g.sequence);
-  if (g.deck->boot.replica_count > 1) {
-    const bool was_primary = primary();
-    meet_primary();
-    const bool lost = g.deck->primary_lost.load(std::memory_order_acquire) == g.sequence;
-    if (lost && !was_primary && primary()) inherit_commit();
-  }
+  if (g.deck->boot.replica_count > 1) meet_primary(committed_for_all);
   if (command().let_crash != 0) snapshot::shrink_core_file();
   guard::begin();
   sched::set_parallelism(parallelism());
@@ -333,10 +332,10 @@ void begin_execution() {
 
 // A replacement is about to read this process's memory, if it is the primary's. Whoever has just
 // committed looks whether it succeeds a primary that died meanwhile.
-void let_join(bool was_primary) {
+void let_join(bool committed_for_all) {
   allow_reading();
-  const bool successor = await_source(*g.deck, g.index) == g.index && !was_primary;
-  if (successor) inherit_commit();
+  const bool source = await_source(*g.deck, g.index) == g.index;
+  if (source && !committed_for_all) inherit_commit();
 }
 
 // A replacement obeys no command before the one that admits it, and of that only kJoin.
@@ -369,17 +368,18 @@ void join_others() {
 // True if an execution has begun.
 bool obey() {
   const uint32_t flags = command().flags;
-  const bool was_primary = primary();
+  // One look for the whole command: whoever did not commit for all has to as soon as it must lead.
+  const bool leads = primary();
   if ((flags & wire::kAdopt) != 0) g.previous = adopt_state(*g.deck, g.index);
-  if ((flags & wire::kCommit) != 0) commit();
+  if ((flags & wire::kCommit) != 0) commit(leads);
   if ((flags & wire::kRollback) != 0) roll_back();
   if ((flags & wire::kFreeze) != 0 && primary()) leave_copy();
   if ((flags & wire::kDescribe) != 0) describe(*g.me);
   if ((flags & wire::kDump) != 0) dump(*g.deck, *g.me);
   if ((flags & wire::kExit) != 0) leave();
-  if ((flags & wire::kJoin) != 0) let_join(was_primary);
+  if ((flags & wire::kJoin) != 0) let_join(leads);
   if ((flags & wire::kExecute) == 0) return false;
-  begin_execution();
+  begin_execution(leads);
   return true;
 }
 

@@ -145,7 +145,8 @@ void Replicas::bury(uint32_t index) {
   if (index != primary_ || live_ == 0) return;
   const uint32_t heirs = live_ & ~joining_;
   if (heirs != 0) primary_ = static_cast<uint32_t>(__builtin_ctz(heirs));
-  deck_.command.primary = primary_;
+  // release: the successor, which may be obeying the command, reads it with acquire.
+  __atomic_store_n(&deck_.command.primary, primary_, __ATOMIC_RELEASE);
   deck_.primary_lost.store(deck_.command_sequence.load(), std::memory_order_release);
   deck_.log.overflow.store(1, std::memory_order_release);
   deck_.log_quiet.fetch_add(1, std::memory_order_release);
