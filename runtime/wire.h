@@ -31,7 +31,7 @@
 namespace evenkeel::wire {
 
 constexpr uint64_t kMagic = 0x6c65656b6e657645;  // "Evenkeel"
-constexpr uint32_t kVersion = 2;
+constexpr uint32_t kVersion = 3;
 constexpr uint64_t kDeckAddress = 0x3000'0000'0000;
 
 // Environment that the coordinator gives to a replica; the preloaded library removes all of it, and

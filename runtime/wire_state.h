@@ -11,7 +11,7 @@
 namespace evenkeel::wire {
 
 constexpr uint64_t kStateMagic = 0x6574617453'6b45;  // "EkState"
-constexpr uint32_t kStateVersion = 1;
+constexpr uint32_t kStateVersion = 2;
 constexpr uint32_t kMaxStateSegments = 1 << 20;  // more: the state is not stored
 
 // Where replicas map files.
