@@ -292,7 +292,7 @@ void Coordinator::run_batch(uint64_t now_ns) {
   const bool timers_expired = executor_.next_deadline_ns() <= now_ns;
   ++stats_.batches;
   stats_.requests += batch_.requests();
-  usual_requests_ = std::max(batch_.requests(), usual_requests_ - (usual_requests_ + 7) / 8);
+  usual_requests_ = std::max(batch_.requests(), usual_requests_ - (usual_requests_ + 63) / 64);
   executor_.begin_batch(now_ns);
   const uint64_t started = monotonic_ns();
   if (options_.mode == wire::Mode::kSequential) {

@@ -39,7 +39,7 @@ class Coordinator {
  private:
   // Each costs a sleep and an epoll_wait, about 4 us of CPU time; a batch costs the replicas 150
   // and more. The kernel adds its timer slack to a nap, 50 us by default.
-  static constexpr int kSecondLooks = 4;
+  static constexpr int kSecondLooks = 8;
   static constexpr long kNapNs = 10'000;
 
   void fill_boot();
@@ -90,7 +90,7 @@ class Coordinator {
   std::minstd_rand chance_{std::random_device{}()};
   bool daemonised_ = false;
   bool started_sequentially_ = false;
-  uint64_t usual_requests_ = 0;  // per batch: the largest of late, fading by an eighth each batch
+  uint64_t usual_requests_ = 0;  // per batch: the largest of late, fading by a 64th each batch
   Fd parent_;                    // daemon: write end towards the process that the user started
   uint64_t woke_ns_ = 0;         // end of the last wait for input
 };
